@@ -1,0 +1,129 @@
+/** Gradients held against finite differences, to first and second order. */
+import { GradientError, Key, fromData, isFloat, type Tensor } from '@infinigrad/tensor';
+import { vjp } from './functional.ts';
+
+export interface GradcheckOptions {
+  /** 1: the gradient. 2: also the gradient of the gradient. Default 1. */
+  readonly order?: 1 | 2;
+  /**
+   * `direction`: one random direction in, one random weighting out; cheap and misses nothing but by accident.
+   * `full`: every element of every input alone, so that a failure names the element. Default `full` up to 64 input elements, else `direction`.
+   */
+  readonly mode?: 'full' | 'direction';
+  /** Step of the central difference. Default 1e-5. */
+  readonly step?: number;
+  /** Agreement: |analytic - numeric| ≤ atol + rtol · |numeric|. Defaults 1e-7 and 1e-5 (10 times as much for order 2). */
+  readonly rtol?: number;
+  readonly atol?: number;
+  /** Where the random directions come from. Default new Key(0). */
+  readonly key?: Key;
+}
+
+type TensorFunction = (...inputs: Tensor[]) => Tensor;
+
+interface Resolved {
+  readonly mode: 'full' | 'direction';
+  readonly step: number;
+  readonly rtol: number;
+  readonly atol: number;
+}
+
+const dotSync = (x: Tensor, y: Tensor): number => {
+  const [a, b] = [x.dataSync(), y.dataSync()];
+  let total = 0;
+  for (let i = 0; i < a.length; i++) total += a[i]! * b[i]!;
+  return total;
+};
+
+/**
+ * Checks that the gradient of `f` (summed with random weights where it returns more than a number) agrees with
+ * central differences, for every floating-point input. Works in f64, on a backend whose memory is in this process.
+ * @throws GradientError that names the order, the input, the element, and both values
+ */
+export function gradcheck(f: TensorFunction, inputs: readonly Tensor[], options: GradcheckOptions = {}): void {
+  const order = options.order ?? 1;
+  const size = inputs.reduce((total, x) => total + (isFloat(x.dtype) ? x.size : 0), 0);
+  const loose = order === 2 ? 10 : 1;
+  const resolved: Resolved = {
+    mode: options.mode ?? (size <= 64 ? 'full' : 'direction'),
+    step: options.step ?? 1e-5,
+    rtol: options.rtol ?? 1e-5 * loose,
+    atol: options.atol ?? 1e-7 * loose,
+  };
+  for (const [i, x] of inputs.entries())
+    if (x.dtype === 'f32')
+      throw new GradientError('gradcheck', `input ${i} is f32, too coarse for finite differences`, { operands: [x], hint: "cast('f64')" });
+  const key = options.key ?? new Key(0);
+  firstOrder(f, inputs, key.foldIn(1), resolved, 1);
+  if (order === 2) secondOrder(f, inputs, key.foldIn(2), resolved);
+}
+
+function firstOrder(f: TensorFunction, inputs: readonly Tensor[], key: Key, options: Resolved, order: 1 | 2): void {
+  const { step } = options;
+  const { value, pullback } = vjp(f, ...inputs);
+  if (value.dtype !== 'f64')
+    throw new GradientError('gradcheck', `the function returns ${value.dtype}, too coarse for finite differences`, { operands: [value] });
+  const weights = key.foldIn(0).normal(value.shape, { dtype: 'f64' });
+  const gradients = pullback(weights, { createGraph: false });
+  inputs.forEach((x, i) => {
+    if (!isFloat(x.dtype) || x.size === 0) return;
+    const moved = (direction: Float64Array, by: number): Tensor => {
+      const data = x.dataSync().map((v, k) => v + by * direction[k]!);
+      return f(...inputs.with(i, fromData(data, x.shape)));
+    };
+    const slope = (direction: Float64Array): number => {
+      const up = moved(direction, step).dataSync();
+      const down = moved(direction, -step).dataSync();
+      return dotSync(fromData(up.map((v, k) => (v - down[k]!) / (2 * step)), value.shape), weights);
+    };
+    const analytic = gradients[i]!;
+    const values = analytic.dataSync();
+    if (options.mode === 'full')
+      for (let k = 0; k < x.size; k++) {
+        const direction = new Float64Array(x.size);
+        direction[k] = 1;
+        compare(values[k]!, slope(direction), options, () => `order ${order}, input ${i}, element ${place(k, x)}`, x);
+      }
+    else {
+      const direction = key.foldIn(1 + i).normal(x.shape, { dtype: 'f64' });
+      const numeric = slope(direction.dataSync() as Float64Array);
+      compare(dotSync(analytic, direction), numeric, options, () => `order ${order}, input ${i}, along a random direction`, x);
+    }
+  });
+}
+
+/** The gradient of x ↦ ⟨vjp of f at x, random weights⟩, with respect to the inputs and to the cotangent. */
+function secondOrder(f: TensorFunction, inputs: readonly Tensor[], key: Key, options: Resolved): void {
+  const value = f(...inputs);
+  const cotangent = key.foldIn(0).normal(value.shape, { dtype: 'f64' });
+  const weights = inputs.map((x, i) => (isFloat(x.dtype) ? key.foldIn(1 + i).normal(x.shape, { dtype: 'f64' }) : null));
+  const pulled: TensorFunction = (u, ...xs) => {
+    const gradients = vjp(f, ...xs).pullback(u!, { createGraph: true });
+    let total: Tensor | null = null;
+    weights.forEach((w, i) => {
+      if (!w) return;
+      const term = gradients[i]!.mul(w).sum();
+      total = total ? total.add(term) : term;
+    });
+    return total!;
+  };
+  firstOrder(pulled, [cotangent, ...inputs], key.foldIn(0xffff), options, 2);
+}
+
+function compare(analytic: number, numeric: number, { rtol, atol }: Resolved, where: () => string, x: Tensor): void {
+  if (Math.abs(analytic - numeric) <= atol + rtol * Math.abs(numeric)) return;
+  throw new GradientError('gradcheck', `${where()}: analytic ${analytic}, numeric ${numeric}`, {
+    operands: [x],
+    hint: 'the derivative rule is wrong, or the function is not smooth here',
+  });
+}
+
+/** Element k of x as an index, [1, 2]. */
+function place(k: number, x: Tensor): string {
+  const index: number[] = [];
+  for (let axis = x.rank - 1; axis >= 0; axis--) {
+    index.unshift(k % x.shape[axis]!);
+    k = Math.floor(k / x.shape[axis]!);
+  }
+  return `[${index.join(', ')}]`;
+}

@@ -1,0 +1,119 @@
+/** The graph that the interceptor records: one node for each op whose result needs a gradient. */
+import {
+  GradientError,
+  internalError,
+  intercept,
+  isFloat,
+  type Attrs,
+  type DType,
+  type OpCall,
+  type OpName,
+  type Shape,
+  type Tensor,
+} from '@infinigrad/tensor';
+import { recording } from './modes.ts';
+import type { DifferentiableRule, RuleContext } from './rules/rule.ts';
+import { derivatives } from './rules/table.ts';
+
+let created = 0;
+
+/** Where a gradient arrives: a leaf (a tensor the user wants one for) or a node (an op's result). */
+export type Source = Leaf | Node;
+
+/** A tensor for which a gradient is collected. */
+export class Leaf {
+  readonly order = created++;
+  /** What `backward` has added up here. */
+  grad: Tensor | null = null;
+}
+
+interface Saved {
+  readonly tensor: Tensor;
+  readonly version: number;
+}
+
+/** One op's call: what its derivative rule will need. */
+export class Node implements RuleContext {
+  /** Grows with every node; inputs are always older than what is made of them. */
+  readonly order = created++;
+  readonly op: OpName;
+  readonly rule: DifferentiableRule;
+  /** Where the gradients of the inputs go; null where none is wanted. */
+  readonly sources: readonly (Source | null)[];
+  readonly attrs: Attrs;
+  readonly shapes: readonly Shape[];
+  readonly dtypes: readonly DType[];
+  readonly shape: Shape;
+  private saved: readonly (Saved | null)[] | null;
+  private result: Saved | null;
+
+  constructor(call: OpCall, rule: DifferentiableRule, output: Tensor) {
+    const { op, inputs, plan } = call;
+    const { inputs: which, output: keepsOutput } = rule.saves;
+    this.op = op;
+    this.rule = rule;
+    this.sources = inputs.map((x, i) => (ruleFor(rule, i) ? sourceOf(x) : null));
+    this.attrs = plan.attrs;
+    this.shapes = inputs.map((x) => x.shape);
+    this.dtypes = inputs.map((x) => x.dtype);
+    this.shape = plan.shape;
+    this.saved = inputs.map((x, i) => (which === 'all' || which.includes(i) ? { tensor: x, version: x.version } : null));
+    this.result = keepsOutput ? { tensor: output, version: output.version } : null;
+  }
+
+  input(i: number): Tensor {
+    return this.recall(this.released().saved[i], `input ${i}`);
+  }
+
+  output(): Tensor {
+    return this.recall(this.released().result, 'its output');
+  }
+
+  /** Forgets what was saved; the node cannot be differentiated after this. */
+  release(): void {
+    this.saved = null;
+    this.result = null;
+  }
+
+  private released(): { saved: readonly (Saved | null)[]; result: Saved | null } {
+    if (this.saved === null)
+      throw new GradientError(this.op, 'the graph behind this tensor has been released by an earlier backward pass', {
+        hint: 'pass retainGraph: true to the first one',
+      });
+    return { saved: this.saved, result: this.result };
+  }
+
+  private recall(saved: Saved | null | undefined, what: string): Tensor {
+    if (!saved) throw internalError(`the derivative rule of ${this.op} asks for ${what}, which it does not save`);
+    if (saved.tensor.version !== saved.version)
+      throw new GradientError(this.op, `${what} was given a new value after the forward pass`, {
+        operands: [saved.tensor],
+        hint: 'update parameters after backward, not between forward and backward',
+      });
+    return saved.tensor;
+  }
+}
+
+export function ruleFor(rule: DifferentiableRule, i: number): DifferentiableRule['inputs'][number] {
+  return rule.inputs[Math.min(i, rule.inputs.length - 1)] ?? null;
+}
+
+/** Where the gradient of a tensor goes, or null where it has none. */
+export function sourceOf(x: Tensor): Source | null {
+  return (x.attachment as Source | undefined) ?? null;
+}
+
+function record(call: OpCall, next: (call: OpCall) => Tensor): Tensor {
+  const output = next(call);
+  if (!recording() || !isFloat(output.dtype)) return output;
+  if (call.inputs.every((x) => x.attachment === undefined)) return output;
+  const rule = derivatives[call.op];
+  if (rule.kind === 'none')
+    throw new GradientError(call.op, `has no derivative (${rule.reason})`, { operands: call.inputs, hint: 'detach() the inputs' });
+  const node = new Node(call, rule, output);
+  if (node.sources.some((source) => source !== null)) output.attachment = node;
+  return output;
+}
+
+intercept(record);
+

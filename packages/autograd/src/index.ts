@@ -1,0 +1,8 @@
+/** @infinigrad/autograd: reverse-mode differentiation over the op table, and the proof of gradients. */
+export * from './tensor-methods.ts';
+export * from './modes.ts';
+export * from './functional.ts';
+export * from './gradcheck.ts';
+export { backward, type BackwardOptions } from './backward.ts';
+export { derivatives, type DerivativeTable } from './rules/table.ts';
+export type { DifferentiableRule, InputRule, NoRule, Rule, RuleContext } from './rules/rule.ts';

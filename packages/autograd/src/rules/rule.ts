@@ -1,0 +1,103 @@
+/** What a derivative rule is, and constructors that name the mathematics. */
+import { fullLike, type Attrs, type DType, type Shape, type Tensor } from '@infinigrad/tensor';
+
+/** A call of an op, as its derivative rule sees it. */
+export interface RuleContext {
+  readonly attrs: Attrs;
+  /** The shape and dtype of every input and of the output. */
+  readonly shapes: readonly Shape[];
+  readonly dtypes: readonly DType[];
+  readonly shape: Shape;
+  /** An input; only those that the rule says it saves. */
+  input(i: number): Tensor;
+  /** The output; only where the rule says it saves it. */
+  output(): Tensor;
+}
+
+/**
+ * The gradient with respect to one input, from the gradient with respect to the output (the vector-Jacobian product).
+ * Written in differentiable ops, so that gradients of gradients come by themselves.
+ */
+export type InputRule = (g: Tensor, call: RuleContext, index: number) => Tensor;
+
+export interface DifferentiableRule {
+  readonly kind: 'differentiable';
+  readonly saves: { readonly inputs: readonly number[] | 'all'; readonly output: boolean };
+  /** One rule an input; the last stands for all further ones. null: an input without a gradient (indices, masks). */
+  readonly inputs: readonly (InputRule | null)[];
+}
+
+export interface NoRule {
+  readonly kind: 'none';
+  /** Why there is no derivative. */
+  readonly reason: string;
+}
+
+export type Rule = DifferentiableRule | NoRule;
+
+/** The op has no derivative, and why. */
+export const notDifferentiable = (reason: string): NoRule => ({ kind: 'none', reason });
+
+/** The op is linear in its inputs: the gradient needs none of their values. */
+export const linear = (...inputs: readonly (InputRule | null)[]): DifferentiableRule => ({
+  kind: 'differentiable',
+  saves: { inputs: [], output: false },
+  inputs,
+});
+
+/** The derivative is zero wherever it exists. */
+export const zeroAlmostEverywhere: DifferentiableRule = linear((g, call, i) => sumTo(fullLike(g, 0), call.shapes[i]!));
+
+/** The gradient needs the inputs at these positions (all unless told). */
+export const ofInputs = (inputs: readonly (InputRule | null)[], saved: readonly number[] | 'all' = 'all'): DifferentiableRule => ({
+  kind: 'differentiable',
+  saves: { inputs: saved, output: false },
+  inputs,
+});
+
+/** y = f(x): g · f'(x), with f'(x) from x. */
+export const fromInput = (times: (g: Tensor, x: Tensor) => Tensor): DifferentiableRule => ofInputs([(g, call) => times(g, call.input(0))]);
+
+/** y = f(x): g · f'(x), with f'(x) from y. */
+export const fromOutput = (times: (g: Tensor, y: Tensor, call: RuleContext) => Tensor): DifferentiableRule => ({
+  kind: 'differentiable',
+  saves: { inputs: [], output: true },
+  inputs: [(g, call) => times(g, call.output(), call)],
+});
+
+/** y = f(x): g · f'(x), with f'(x) from both. */
+export const fromBoth = (times: (g: Tensor, x: Tensor, y: Tensor, call: RuleContext) => Tensor): DifferentiableRule => ({
+  kind: 'differentiable',
+  saves: { inputs: 'all', output: true },
+  inputs: [(g, call) => times(g, call.input(0), call.output(), call)],
+});
+
+/** z = f(x, y) with broadcasting: each gradient is summed back to the shape of its input. */
+export const broadcasting = (dx: InputRule, dy: InputRule, saved: readonly number[] | 'all' = 'all'): DifferentiableRule =>
+  ofInputs(
+    [dx, dy].map((rule): InputRule => (g, call, i) => sumTo(rule(g, call, i), call.shapes[i]!)),
+    saved,
+  );
+
+/** The transpose of broadcasting: the sum over all axes that were stretched to reach g's shape. */
+export function sumTo(g: Tensor, shape: Shape): Tensor {
+  const lead = g.rank - shape.length;
+  const axes = g.shape.flatMap((n, i) => (i < lead || (shape[i - lead] === 1 && n !== 1) ? [i] : []));
+  if (axes.length === 0) return g;
+  const summed = g.sum(axes, true);
+  return lead > 0 ? summed.reshape(shape) : summed;
+}
+
+/** The transpose of summing over axes: g spread out over them again. */
+export function spread(g: Tensor, call: RuleContext): Tensor {
+  const [shape] = call.shapes as [Shape];
+  return withAxes(g, call).expand(shape);
+}
+
+/** A reduction's output (or gradient) with the reduced axes put back at size 1. */
+export function withAxes(y: Tensor, call: RuleContext): Tensor {
+  const [shape] = call.shapes as [Shape];
+  const { attrs } = call;
+  const axes = (attrs['axes'] ?? [attrs['axis']]) as readonly number[];
+  return attrs['keepDims'] === true ? y : y.reshape(shape.map((n, i) => (axes.includes(i) ? 1 : n)));
+}

@@ -1,0 +1,42 @@
+/** What a backend is: about ten methods over dumb buffers. Shapes, promotion and gradients are decided above it. */
+import type { DType, TypedArray } from '../dtype.ts';
+import type { Layout } from '../shape.ts';
+import type { Attrs, OpRecord } from '../ops/record.ts';
+import type { OpName } from '../ops/table.ts';
+
+/** Memory that a backend owns; opaque to everyone else. */
+export type BackendBuffer = object;
+
+/** Elements of a buffer, as laid out. */
+export interface BufferView extends Layout {
+  readonly buffer: BackendBuffer;
+  readonly dtype: DType;
+}
+
+/** One op, ready to run: inputs promoted, attributes canonical, a row-major output allocated. */
+export interface KernelCall {
+  readonly op: OpName;
+  readonly record: OpRecord;
+  readonly inputs: readonly BufferView[];
+  readonly output: BufferView;
+  readonly attrs: Attrs;
+}
+
+export interface Backend {
+  readonly name: string;
+  /** True where buffers lie in this process's memory, so that they can be read at once. */
+  readonly synchronous: boolean;
+  /** Why the backend cannot run the op in this dtype, or null where it can. */
+  lacks(op: OpName, dtype: DType): string | null;
+  allocate(dtype: DType, length: number): BackendBuffer;
+  /** A buffer with a copy of the data. */
+  upload(dtype: DType, data: TypedArray): BackendBuffer;
+  /** A copy of `length` elements from `offset` on. */
+  download(buffer: BackendBuffer, dtype: DType, offset: number, length: number): Promise<TypedArray>;
+  /** As `download`, at once. Throws a BackendError where the backend is not synchronous. */
+  downloadSync(buffer: BackendBuffer, dtype: DType, offset: number, length: number): TypedArray;
+  free(buffer: BackendBuffer): void;
+  run(call: KernelCall): void;
+  /** Resolves when all that was asked for has been done. */
+  sync(): Promise<void>;
+}

@@ -1,0 +1,44 @@
+/** The reference backend: typed-array loops in plain JavaScript. Slow, and obviously right. */
+import { allocateArray, type DType, type TypedArray } from '../../dtype.ts';
+import type { StructuredOp } from '../../ops/table.ts';
+import type { Backend, BackendBuffer, KernelCall } from '../backend.ts';
+import { runElementwise } from './elementwise.ts';
+import { structuredKernels } from './kernels/index.ts';
+import { runReduction } from './reduction.ts';
+
+export class JsBackend implements Backend {
+  readonly name = 'js';
+  readonly synchronous = true;
+
+  lacks(): null {
+    return null;
+  }
+
+  allocate(dtype: DType, length: number): BackendBuffer {
+    return allocateArray(dtype, length);
+  }
+
+  upload(_dtype: DType, data: TypedArray): BackendBuffer {
+    return data.slice();
+  }
+
+  downloadSync(buffer: BackendBuffer, _dtype: DType, offset: number, length: number): TypedArray {
+    return (buffer as TypedArray).slice(offset, offset + length);
+  }
+
+  async download(buffer: BackendBuffer, dtype: DType, offset: number, length: number): Promise<TypedArray> {
+    return this.downloadSync(buffer, dtype, offset, length);
+  }
+
+  /** Nothing to do: the garbage collector owns the arrays. */
+  free(): void {}
+
+  run(call: KernelCall): void {
+    const { record } = call;
+    if (record.kind === 'elementwise') runElementwise(call, record);
+    else if (record.kind === 'reduction') runReduction(call, record);
+    else structuredKernels[call.op as StructuredOp](call);
+  }
+
+  async sync(): Promise<void> {}
+}

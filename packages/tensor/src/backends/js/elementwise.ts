@@ -1,0 +1,28 @@
+/** Elementwise ops: the record's expression inside a loop nest over strided, broadcast inputs. */
+import * as ir from '../../ir.ts';
+import type { ElementwiseRecord } from '../../ops/record.ts';
+import { broadcastLayout } from '../../shape.ts';
+import type { KernelCall } from '../backend.ts';
+import { collapse, compileLoop, isEmpty, printBounds, printExpression, printLoops } from './print.ts';
+
+export function runElementwise({ op, inputs, output, attrs }: KernelCall, record: ElementwiseRecord): void {
+  if (isEmpty(output)) return;
+  const layouts = inputs.map((x) => broadcastLayout(x, output.shape));
+  const { sizes, strides } = collapse([output, ...layouts]);
+  const rank = sizes.length;
+  const dtype = inputs.at(-1)!.dtype;
+  const key = `${op} ${inputs.map((x) => x.dtype).join()} ${output.dtype} ${rank} ${JSON.stringify(attrs)}`;
+  const loop = compileLoop(key, () => {
+    const values = inputs.map((_, k) => `a${k}[p${k + 1}]`);
+    const expression = record.define(inputs.map((_, k) => ir.input(k)), dtype, attrs);
+    const { statements, value } = printExpression(expression, dtype, values);
+    const pointers = ['p0', ...inputs.map((_, k) => `p${k + 1}`)];
+    return `(out, inputs, offsets, sizes, steps) => {
+      ${inputs.map((_, k) => `const a${k} = inputs[${k}];`).join(' ')}
+      ${pointers.map((p, k) => `let ${p} = offsets[${k}];`).join(' ')}
+      ${printBounds('i', rank, pointers, 'sizes', 'steps')}
+      ${printLoops('i', rank, pointers, `${statements} out[p0] = ${value};`)}
+    }`;
+  });
+  loop(output.buffer, inputs.map((x) => x.buffer), [output.offset, ...inputs.map((x) => x.offset)], sizes, strides);
+}

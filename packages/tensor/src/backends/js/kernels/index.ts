@@ -1,0 +1,23 @@
+/** The kernels of the structured ops; one missing does not compile. */
+import type { StructuredOp } from '../../../ops/table.ts';
+import type { KernelCall } from '../../backend.ts';
+import { concat, gather, indexAdd, indexSelect, pad, scatterAdd, unslice } from './indexing.ts';
+import { matmul } from './matmul.ts';
+import { argMax, argMin, cumsum, logSoftmax, logSumExp, softmax } from './rows.ts';
+
+export const structuredKernels: Readonly<Record<StructuredOp, (call: KernelCall) => void>> = {
+  matmul,
+  softmax,
+  logSoftmax,
+  cumsum,
+  logSumExp,
+  argMax,
+  argMin,
+  concat,
+  pad,
+  unslice,
+  indexSelect,
+  indexAdd,
+  gather,
+  scatterAdd,
+};

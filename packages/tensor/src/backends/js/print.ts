@@ -1,0 +1,215 @@
+/** Prints scalar expressions as JavaScript. Arithmetic is in f64 (or i32 for integers) and rounds when stored. */
+import { isFloat, type DType } from '../../dtype.ts';
+import { internalError } from '../../errors.ts';
+import type { Expr, Intrinsic } from '../../ir.ts';
+import { sizeOf, type Layout } from '../../shape.ts';
+
+type Template = (...args: string[]) => string;
+
+const math =
+  (name: string): Template =>
+  (...args) =>
+    `Math.${name}(${args.join(', ')})`;
+const infix =
+  (operator: string): Template =>
+  (x, y) =>
+    `(${x} ${operator} ${y})`;
+const helper =
+  (name: string): Template =>
+  (...args) =>
+    `h.${name}(${args.join(', ')})`;
+
+const inFloat: Readonly<Record<Intrinsic, Template>> = {
+  neg: (x) => `(-${x})`,
+  abs: math('abs'),
+  sign: math('sign'),
+  floor: math('floor'),
+  ceil: math('ceil'),
+  round: helper('roundHalfEven'),
+  trunc: math('trunc'),
+  sqrt: math('sqrt'),
+  exp: math('exp'),
+  expm1: math('expm1'),
+  log: math('log'),
+  log1p: math('log1p'),
+  log2: math('log2'),
+  sin: math('sin'),
+  cos: math('cos'),
+  tan: math('tan'),
+  asin: math('asin'),
+  acos: math('acos'),
+  atan: math('atan'),
+  sinh: math('sinh'),
+  cosh: math('cosh'),
+  tanh: math('tanh'),
+  asinh: math('asinh'),
+  acosh: math('acosh'),
+  atanh: math('atanh'),
+  erf: helper('erf'),
+  add: infix('+'),
+  sub: infix('-'),
+  mul: infix('*'),
+  div: infix('/'),
+  floorDiv: (x, y) => `Math.floor(${x} / ${y})`,
+  rem: helper('remainder'),
+  pow: (x, y) => `(${x} ** ${y})`,
+  atan2: math('atan2'),
+  min: math('min'),
+  max: math('max'),
+  eq: infix('==='),
+  ne: infix('!=='),
+  lt: infix('<'),
+  le: infix('<='),
+  gt: infix('>'),
+  ge: infix('>='),
+  and: infix('&'),
+  or: infix('|'),
+  xor: infix('^'),
+  not: (x) => `!${x}`,
+  select: (c, x, y) => `(${c} ? ${x} : ${y})`,
+};
+
+/** Integers wrap; division by zero gives zero. */
+const inInteger: Partial<Record<Intrinsic, Template>> = {
+  neg: (x) => `(-${x} | 0)`,
+  add: (x, y) => `((${x} + ${y}) | 0)`,
+  sub: (x, y) => `((${x} - ${y}) | 0)`,
+  mul: math('imul'),
+  floorDiv: (x, y) => `(${y} === 0 ? 0 : Math.floor(${x} / ${y}))`,
+  rem: (x, y) => `(${y} === 0 ? 0 : h.remainder(${x}, ${y}))`,
+  pow: (x, y) => `((${x} ** ${y}) | 0)`,
+};
+
+/**
+ * Statements that compute an expression, and the name or literal that holds its value. Sub-expressions that occur
+ * more than once (as one object) are computed once.
+ */
+export function printExpression(root: Expr, dtype: DType, inputs: readonly string[]): { statements: string; value: string } {
+  const lines: string[] = [];
+  const known = new Map<Expr, string>();
+  const templates = isFloat(dtype) ? inFloat : { ...inFloat, ...inInteger };
+  const print = (e: Expr): string => {
+    if (e.kind === 'input') return inputs[e.index]!;
+    if (e.kind === 'const') return Object.is(e.value, -0) ? '(-0)' : e.value < 0 ? `(${e.value})` : String(e.value);
+    const before = known.get(e);
+    if (before) return before;
+    const text = e.kind === 'cast' ? printCast(print(e.arg), e.from, e.dtype) : templates[e.fn](...e.args.map(print));
+    const name = `t${lines.length}`;
+    lines.push(`const ${name} = ${text};`);
+    known.set(e, name);
+    return name;
+  };
+  const value = print(root);
+  return { statements: lines.join(' '), value };
+}
+
+function printCast(x: string, from: DType, to: DType): string {
+  if (to === 'bool') return `(${x} !== 0)`;
+  if (isFloat(to)) return `+${x}`;
+  if (isFloat(from)) return to === 'i32' ? `h.saturateI32(${x})` : `(${x} & 255)`;
+  return to === 'u8' ? `(${x} & 255)` : `(${x} | 0)`;
+}
+
+/** Functions that JavaScript lacks, for printed code to call as `h.name`. */
+export const helpers = {
+  roundHalfEven(x: number): number {
+    const r = Math.round(x);
+    return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r === 0 && x < 0 ? -0 : r;
+  },
+  remainder(x: number, y: number): number {
+    const r = x % y;
+    return r !== 0 && r < 0 !== y < 0 ? r + y : r;
+  },
+  saturateI32(x: number): number {
+    if (!(x === x)) return 0;
+    return x >= 2147483647 ? 2147483647 : x <= -2147483648 ? -2147483648 : Math.trunc(x);
+  },
+  /** Within a few ulp of f64: the series of positive terms below 3, the continued fraction of erfc above. */
+  erf(x: number): number {
+    const a = Math.abs(x);
+    if (!(a === a)) return x;
+    if (a > 6) return Math.sign(x);
+    if (a < 3) {
+      // erf(x) = 2/√π · e^(-x²) · Σ 2ⁿ x^(2n+1) / (1·3·…·(2n+1))  (Abramowitz & Stegun 7.1.6)
+      let term = x;
+      let total = x;
+      for (let n = 1; Math.abs(term) > Math.abs(total) * 1e-17; n++) {
+        term *= (2 * x * x) / (2 * n + 1);
+        total += term;
+      }
+      return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * total;
+    }
+    // erfc(x) = e^(-x²)/√π · 1/(x + (1/2)/(x + 1/(x + (3/2)/(x + …))))  (Abramowitz & Stegun 7.1.14)
+    let fraction = a;
+    for (let k = 60; k >= 1; k--) fraction = a + k / 2 / fraction;
+    return Math.sign(x) * (1 - Math.exp(-a * a) / (Math.sqrt(Math.PI) * fraction));
+  },
+};
+
+/** Nested loops over `rank` axes; pointers `p0 …` step by `s0_axis …`. `body` runs in the innermost loop. */
+export function printLoops(prefix: string, rank: number, pointers: readonly string[], body: string): string {
+  let code = body;
+  for (let axis = rank - 1; axis >= 0; axis--) {
+    const i = `${prefix}${axis}`;
+    const steps = pointers.map((p) => `${p} += ${p}_${i};`).join(' ');
+    const rewinds = pointers.map((p) => `${p} -= ${p}_${i} * n_${i};`).join(' ');
+    code = `for (let ${i} = 0; ${i} < n_${i}; ${i}++) { ${code} ${steps} }\n${rewinds}`;
+  }
+  return code;
+}
+
+/** Declarations of the sizes and strides that `printLoops` uses, read from arrays `sizes` and `steps[pointer]`. */
+export function printBounds(prefix: string, rank: number, pointers: readonly string[], sizes: string, steps: string): string {
+  const lines: string[] = [];
+  for (let axis = 0; axis < rank; axis++) {
+    const i = `${prefix}${axis}`;
+    lines.push(`const n_${i} = ${sizes}[${axis}];`);
+    pointers.forEach((p, k) => lines.push(`const ${p}_${i} = ${steps}[${k}][${axis}];`));
+  }
+  return lines.join(' ');
+}
+
+/** The same elements in the same order over as few axes as can be: size-1 axes dropped, axes that run on merged. */
+export function collapse(layouts: readonly Layout[]): { sizes: number[]; strides: number[][] } {
+  const sizes: number[] = [];
+  const strides: number[][] = layouts.map(() => []);
+  const { shape } = layouts[0]!;
+  for (let axis = 0; axis < shape.length; axis++) {
+    const n = shape[axis]!;
+    if (n === 1) continue;
+    const last = sizes.length - 1;
+    const runsOn = last >= 0 && layouts.every((l, k) => strides[k]![last] === n * l.strides[axis]!);
+    if (runsOn) {
+      sizes[last]! *= n;
+      layouts.forEach((l, k) => (strides[k]![last] = l.strides[axis]!));
+    } else {
+      sizes.push(n);
+      layouts.forEach((l, k) => strides[k]!.push(l.strides[axis]!));
+    }
+  }
+  return { sizes, strides };
+}
+
+/** A compiled loop nest. */
+export type Loop = (out: object, inputs: readonly object[], offsets: readonly number[], ...bounds: unknown[]) => void;
+
+const compiled = new Map<string, Loop>();
+
+/** The function with this source, compiled once. */
+export function compileLoop(key: string, source: () => string): Loop {
+  let loop = compiled.get(key);
+  if (!loop) {
+    const body = source();
+    try {
+      loop = new Function('h', `'use strict'; return ${body}`)(helpers) as Loop;
+    } catch (error) {
+      throw internalError(`printed code does not compile: ${String(error)}\n${body}`);
+    }
+    compiled.set(key, loop);
+  }
+  return loop;
+}
+
+export function isEmpty(layout: Layout): boolean {
+  return sizeOf(layout.shape) === 0;
+}

@@ -1,0 +1,43 @@
+/** The end of the line of `apply`: a call becomes a view or a kernel run. */
+import { bytesPerElement } from './dtype.ts';
+import { BackendError, internalError } from './errors.ts';
+import { newStorage } from './memory.ts';
+import type { Plan } from './ops/record.ts';
+import { recordOf, type OpName } from './ops/table.ts';
+import { contiguousLayout, sizeOf } from './shape.ts';
+import { Tensor } from './tensor.ts';
+
+/** A call of an op: inputs promoted, result planned. Plain data but for the tensors. */
+export interface OpCall {
+  readonly op: OpName;
+  readonly inputs: readonly Tensor[];
+  readonly plan: Plan;
+}
+
+export function execute({ op, inputs, plan }: OpCall): Tensor {
+  const record = recordOf(op);
+  if (record.kind === 'view') {
+    const x = inputs[0]!;
+    const layout = record.view(x.layout, plan);
+    if (layout) return new Tensor(x.storage, layout, x.dtype);
+    const copy = execute({ op: 'clone', inputs, plan: { shape: x.shape, dtype: x.dtype, attrs: {} } });
+    const viewed = record.view(copy.layout, plan);
+    if (!viewed) throw internalError(`${op} does not view a row-major tensor`);
+    return new Tensor(copy.storage, viewed, x.dtype);
+  }
+  const { backend } = inputs[0]!;
+  const lacking = backend.lacks(op, inputs[0]!.dtype);
+  if (lacking) throw new BackendError(op, `the ${backend.name} backend cannot run it: ${lacking}`, { operands: inputs });
+  const { shape, dtype } = plan;
+  const length = sizeOf(shape);
+  const buffer = backend.allocate(dtype, length);
+  const layout = contiguousLayout(shape);
+  backend.run({
+    op,
+    record,
+    inputs: inputs.map((x) => x.view()),
+    output: { buffer, dtype, ...layout },
+    attrs: plan.attrs,
+  });
+  return new Tensor(newStorage(backend, buffer, length * bytesPerElement(dtype)), layout, dtype);
+}

@@ -1,0 +1,53 @@
+/** Buffers behind tensors, and the account of them. */
+import type { Backend, BackendBuffer } from './backends/backend.ts';
+
+/** A buffer and the backend it lives on; shared by all views of it. */
+export interface Storage {
+  readonly backend: Backend;
+  readonly buffer: BackendBuffer;
+  readonly bytes: number;
+}
+
+export interface MemoryStats {
+  /** Bytes in buffers that have not been found unreachable yet; a collected buffer leaves the count some time later. */
+  readonly bytes: number;
+  /** The highest that `bytes` has been. */
+  readonly peakBytes: number;
+  /** Buffers behind `bytes`. */
+  readonly buffers: number;
+  /** Buffers allocated since the start. */
+  readonly allocations: number;
+  /** Bytes allocated since the start. */
+  readonly allocatedBytes: number;
+}
+
+const account = { bytes: 0, peakBytes: 0, buffers: 0, allocations: 0, allocatedBytes: 0 };
+
+interface Claim {
+  readonly backend: Backend;
+  readonly buffer: WeakRef<BackendBuffer>;
+  readonly bytes: number;
+}
+
+const collected = new FinalizationRegistry<Claim>(({ backend, buffer, bytes }) => {
+  account.bytes -= bytes;
+  account.buffers--;
+  const left = buffer.deref();
+  if (left) backend.free(left);
+});
+
+export function newStorage(backend: Backend, buffer: BackendBuffer, bytes: number): Storage {
+  const storage: Storage = { backend, buffer, bytes };
+  account.allocations++;
+  account.allocatedBytes += bytes;
+  account.buffers++;
+  account.bytes += bytes;
+  if (account.bytes > account.peakBytes) account.peakBytes = account.bytes;
+  collected.register(storage, { backend, buffer: new WeakRef(buffer), bytes });
+  return storage;
+}
+
+/** What tensors hold in memory, over all backends. */
+export function memoryStats(): MemoryStats {
+  return { ...account };
+}

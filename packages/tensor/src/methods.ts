@@ -1,0 +1,75 @@
+/** Methods and free functions, derived from the op table and from the compositions. */
+import { apply } from './apply.ts';
+import { scalar } from './creation.ts';
+import { compositions, type Compositions } from './compositions.ts';
+import { promote, scalarDType, type DType } from './dtype.ts';
+import { currentBackend } from './backends/registry.ts';
+import type { Operand, OpRecord } from './ops/record.ts';
+import { opNames, recordOf, type OpName, type OpTable } from './ops/table.ts';
+import { reading, type Reading } from './read.ts';
+import { Tensor } from './tensor.ts';
+
+type CallOf<K extends OpName> = OpTable[K]['call'];
+
+/** Every op of the table as a function: `ops.matmul(a, b)`. */
+export type OpFunctions = { readonly [K in OpName]: (...args: Parameters<CallOf<K>>) => Tensor };
+
+/** The ops that are not methods: their records say `free`. */
+type FreeOp = { [K in OpName]: OpTable[K] extends { readonly free: true } ? K : never }[OpName];
+type Method<F> = F extends (self: infer _Self, ...rest: infer Rest) => infer Result ? (...rest: Rest) => Result : never;
+
+/** The ops whose first argument is a tensor, as methods of it. */
+export type OpMethods = { [K in Exclude<OpName, FreeOp>]: Method<OpFunctions[K]> };
+export type CompositionMethods = { [K in keyof Compositions]: Method<Compositions[K]> };
+export type ReadMethods = { [K in keyof Reading]: Method<Reading[K]> };
+
+/** Scalars become tensors beside the tensors of the call; they never raise its dtype within its kind. */
+function toTensors(record: OpRecord, operands: readonly Operand[]): Tensor[] {
+  if (operands.every((x) => x instanceof Tensor)) return operands as Tensor[];
+  let beside: DType | undefined;
+  let backend = currentBackend();
+  operands.forEach((x, i) => {
+    if (!(x instanceof Tensor)) return;
+    backend = x.backend;
+    if (record.promoted?.includes(i) ?? true) beside = beside === undefined ? x.dtype : promote(beside, x.dtype);
+  });
+  return operands.map((x) => {
+    if (x instanceof Tensor) return x;
+    return scalar(x, beside === undefined ? (typeof x === 'boolean' ? 'bool' : 'f32') : scalarDType(x, beside), backend);
+  });
+}
+
+function functionOf(op: OpName): (...args: unknown[]) => Tensor {
+  const record = recordOf(op);
+  return (...args) => {
+    const { inputs, attrs, finish } = record.call(...args);
+    const output = apply(op, toTensors(record, inputs), attrs);
+    return finish ? finish(output) : output;
+  };
+}
+
+/** Every op of the table as a function. */
+export const ops = Object.fromEntries(opNames.map((op) => [op, functionOf(op)])) as unknown as OpFunctions;
+
+function install(name: string, f: (...args: never[]) => unknown): void {
+  Object.defineProperty(Tensor.prototype, name, {
+    configurable: true,
+    writable: true,
+    value: function (this: Tensor, ...rest: unknown[]) {
+      return (f as (...args: unknown[]) => unknown)(this, ...rest);
+    },
+  });
+}
+
+for (const [name, f] of Object.entries(ops)) if (!recordOf(name as OpName).free) install(name, f);
+for (const [name, f] of Object.entries(compositions)) install(name, f);
+for (const [name, f] of Object.entries(reading)) install(name, f);
+install('toString', reading.format);
+Object.defineProperty(Tensor.prototype, Symbol.for('nodejs.util.inspect.custom'), {
+  value: function (this: Tensor) {
+    return reading.format(this);
+  },
+});
+
+
+export const { concat, where, maximum, minimum } = ops;

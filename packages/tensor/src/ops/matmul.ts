@@ -1,0 +1,59 @@
+/** Matrix products. */
+import type { DType } from '../dtype.ts';
+import { ShapeError } from '../errors.ts';
+import { broadcastShapes, sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { real } from './domains.ts';
+import { floats, refused } from './families.ts';
+import type { StructuredRecord } from './record.ts';
+
+const matmul: StructuredRecord<[a: Tensor, b: Tensor]> = {
+  kind: 'structured',
+  doc: 'Matrix product over the last two axes, [..., m, k] × [..., k, n] → [..., m, n]; leading axes broadcast. A vector on either side acts as a row or a column, as in NumPy.',
+  promote: 'float',
+  accepts: [['bool', 'u8', 'i32', ...floats]],
+  call: (a, b) => {
+    const row = a.shape.length === 1;
+    const column = b.shape.length === 1;
+    if (!row && !column) return { inputs: [a, b] };
+    return {
+      inputs: [row ? a.unsqueeze(0) : a, column ? b.unsqueeze(1) : b],
+      finish: (y: Tensor): Tensor => {
+        const squeezed = column ? y.squeeze(-1) : y;
+        return row ? squeezed.squeeze(column ? -1 : -2) : squeezed;
+      },
+    };
+  },
+  infer: (inputs, attrs, op) => {
+    const [a, b] = inputs as [(typeof inputs)[0], (typeof inputs)[0]];
+    const ra = a.shape.length;
+    const rb = b.shape.length;
+    if (ra < 2 || rb < 2) throw new ShapeError(op, 'both operands need at least one axis', { operands: inputs });
+    const [m, k] = a.shape.slice(-2) as [number, number];
+    const [k2, n] = b.shape.slice(-2) as [number, number];
+    if (k !== k2)
+      throw new ShapeError(op, `inner sizes differ (${k} and ${k2})`, {
+        operands: inputs,
+        hint: 'the last axis of the first must equal the last but one of the second; transpose() swaps them',
+      });
+    const batch = broadcastShapes(op, [
+      { shape: a.shape.slice(0, -2), dtype: a.dtype },
+      { shape: b.shape.slice(0, -2), dtype: b.dtype },
+    ]);
+    return { shape: [...batch, m, n], dtype: a.dtype as DType, attrs };
+  },
+  sample: (draw) => {
+    const [a, b] = draw.broadcastable(2) as [number[], number[]];
+    const [m, k, n] = [draw.int(1, 4), draw.int(1, 4), draw.int(1, 4)];
+    return { inputs: [{ shape: [...a, m, k], domain: real }, { shape: [...b, k, n], domain: real }] };
+  },
+  errors: [
+    { inputs: [{ shape: [2, 3] }, { shape: [4, 5] }], error: 'ShapeError', says: 'inner sizes differ (3 and 4)' },
+    { inputs: [{ shape: [2, 2, 3] }, { shape: [3, 3, 4] }], error: 'ShapeError', says: 'do not broadcast' },
+    { inputs: [{ shape: [] }, { shape: [4, 5] }], error: 'ShapeError', says: 'at least one axis' },
+    ...refused(['bool', 'u8', 'i32', ...floats], (dtype) => [{ shape: [2, 2], dtype }, { shape: [2, 2] }]),
+  ],
+  flops: ([a], plan) => 2 * sizeOf(plan.shape) * a!.shape.at(-1)!,
+};
+
+export const products = { matmul };

@@ -1,0 +1,36 @@
+/** The op table: every op there is, by name. */
+import { arithmetic, choice, functions, logic, relations } from './elementwise.ts';
+import { indexing } from './indexing.ts';
+import { products } from './matmul.ts';
+import type { ElementwiseRecord, OpRecord, ReductionRecord, StructuredRecord, ViewRecord } from './record.ts';
+import { reductions } from './reductions.ts';
+import { rows } from './rows.ts';
+import { views } from './views.ts';
+
+export const opTable = {
+  ...arithmetic,
+  ...functions,
+  ...relations,
+  ...logic,
+  ...choice,
+  ...reductions,
+  ...views,
+  ...products,
+  ...rows,
+  ...indexing,
+} satisfies Record<string, OpRecord>;
+
+export type OpTable = typeof opTable;
+export type OpName = keyof OpTable;
+type NamesOf<Record> = { [K in OpName]: OpTable[K] extends Record ? K : never }[OpName];
+export type ElementwiseOp = NamesOf<ElementwiseRecord>;
+export type ReductionOp = NamesOf<ReductionRecord>;
+export type ViewOp = NamesOf<ViewRecord>;
+export type StructuredOp = NamesOf<StructuredRecord>;
+
+export const opNames = Object.keys(opTable) as OpName[];
+
+/** The record of an op, under the common type. */
+export function recordOf(op: OpName): OpRecord {
+  return opTable[op];
+}

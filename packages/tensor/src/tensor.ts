@@ -1,0 +1,57 @@
+/** The tensor: an immutable handle to elements that a backend owns. */
+import type { Backend, BufferView } from './backends/backend.ts';
+import { sizeOf, type Layout, type Shape } from './shape.ts';
+import type { DType } from './dtype.ts';
+import type { Storage } from './memory.ts';
+import type { CompositionMethods, OpMethods, ReadMethods } from './methods.ts';
+
+export interface Tensor extends OpMethods, CompositionMethods, ReadMethods {}
+
+/**
+ * An n-dimensional array of one dtype. Ops return new tensors; views (transpose, slice, expand, most reshapes) share
+ * the elements of the tensor they come from. Every op of the table, every composition and every way of reading is a
+ * method, installed from its table.
+ */
+export class Tensor {
+  /** Where the elements lie. Changes only when a parameter is given a new value. */
+  layout: Layout;
+  /** The buffer behind it. Changes only when a parameter is given a new value. */
+  storage: Storage;
+  readonly dtype: DType;
+  /** What an interceptor has attached (autograd: the node that made the tensor); nothing here looks inside. */
+  attachment: unknown = undefined;
+  /** How often the value has been replaced. */
+  version = 0;
+
+  constructor(storage: Storage, layout: Layout, dtype: DType) {
+    this.storage = storage;
+    this.layout = layout;
+    this.dtype = dtype;
+  }
+
+  /** The size along each axis. */
+  get shape(): Shape {
+    return this.layout.shape;
+  }
+
+  /** The number of axes. */
+  get rank(): number {
+    return this.layout.shape.length;
+  }
+
+  /** The number of elements. */
+  get size(): number {
+    return sizeOf(this.layout.shape);
+  }
+
+  /** The backend that owns the elements. */
+  get backend(): Backend {
+    return this.storage.backend;
+  }
+
+  /** The elements as a backend sees them. */
+  view(): BufferView {
+    const { shape, strides, offset } = this.layout;
+    return { buffer: this.storage.buffer, dtype: this.dtype, shape, strides, offset };
+  }
+}
