@@ -21,7 +21,7 @@ export function portableLog(x: number): number {
   const q = s * s;
   let series = 1 / 21;
   for (let k = 19; k >= 1; k -= 2) series = series * q + 1 / k;
-  return 2 * s * series + exponent * 0.6931471805599453;
+  return 2 * s * series + exponent * Math.LN2;
 }
 
 /**

@@ -1,0 +1,9 @@
+/** @infinigrad/zoo: models, and recipes that train them. */
+export * from './infini/config.ts';
+export * from './infini/memory.ts';
+export * from './infini/attention.ts';
+export * from './infini/model.ts';
+export * from './passkey/task.ts';
+export * from './passkey/recipe.ts';
+export * from './passkey/trainer.ts';
+export * from './passkey/evaluate.ts';

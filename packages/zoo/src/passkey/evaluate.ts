@@ -1,0 +1,102 @@
+/** Tests passkey retrieval free-running, at lengths far beyond training, with the memory as the only state carried. */
+import { noGrad } from '@infinigrad/autograd';
+import { concat, fromData, Key, type Tensor } from '@infinigrad/tensor';
+import { memoryBytes } from '../infini/memory.ts';
+import type { InfiniTransformer, Memories } from '../infini/model.ts';
+import type { PasskeyRecipe } from './recipe.ts';
+import { passkeyBatch, type KeyPosition } from './task.ts';
+
+export interface EvaluateOptions {
+  /** Lengths, in multiples of the training length (maxSegments segments). */
+  readonly multiples: readonly number[];
+  readonly positions?: readonly KeyPosition[];
+  /** Sequences a cell. */
+  readonly samples: number;
+  readonly seed: number;
+  /** Empty the memory before every segment: what is left is what local attention can do. */
+  readonly zeroMemory?: boolean;
+  /** The time in milliseconds. Default Date.now. */
+  readonly clock?: () => number;
+}
+
+export interface CellReport {
+  /** Tokens. */
+  readonly length: number;
+  readonly multiple: number;
+  readonly position: KeyPosition;
+  readonly samples: number;
+  /** Fraction of sequences with all digits right. */
+  readonly exactMatch: number;
+  /** Fraction right of each digit. */
+  readonly digitAccuracy: readonly number[];
+  /** Bytes of memory that one sequence carries from segment to segment. */
+  readonly stateBytes: number;
+  readonly tokensPerSecond: number;
+}
+
+/** Tokens of one call while streaming: enough for the kernels, little for the memory. */
+const chunkTokens = 8192;
+
+/**
+ * One report for each length and position. The key never lies in the query's own segment. Answers are generated
+ * digit by digit, each fed back (argmax over the whole vocabulary).
+ */
+export function* evaluatePasskey(model: InfiniTransformer, recipe: PasskeyRecipe, options: EvaluateOptions): Generator<CellReport> {
+  const { multiples, positions = ['start', 'middle', 'end'], samples, seed, zeroMemory = false, clock = Date.now } = options;
+  for (const multiple of multiples)
+    for (const [p, position] of positions.entries()) {
+      const segments = multiple * recipe.maxSegments;
+      const key = new Key(seed).foldIn(multiple).foldIn(p);
+      const { data, answers } = passkeyBatch(recipe, { batch: samples, segments, position }, key);
+      const length = segments * recipe.segmentLength;
+      const started = clock();
+      const { guesses, stateBytes } = noGrad(() => answerFreely(model, recipe, data, samples, length, zeroMemory));
+      const seconds = Math.max(1, clock() - started) / 1000;
+      const right = answers.map((digits, row) => digits.map((digit, i) => digit === guesses[i]![row]));
+      yield {
+        length,
+        multiple,
+        position,
+        samples,
+        exactMatch: right.filter((row) => row.every(Boolean)).length / samples,
+        digitAccuracy: Array.from({ length: recipe.digits }, (_, i) => right.filter((row) => row[i]).length / samples),
+        stateBytes,
+        tokensPerSecond: (samples * length) / seconds,
+      };
+    }
+}
+
+/** The generated digits, [digit][row], and the bytes of state that one sequence carried. */
+function answerFreely(
+  model: InfiniTransformer,
+  { segmentLength, digits }: PasskeyRecipe,
+  data: Int32Array,
+  rows: number,
+  length: number,
+  zeroMemory: boolean,
+): { guesses: number[][]; stateBytes: number } {
+  const piece = (from: number, to: number): Tensor => {
+    const out = new Int32Array(rows * (to - from));
+    for (let row = 0; row < rows; row++) out.set(data.subarray(row * length + from, row * length + to), row * (to - from));
+    return fromData(out, [rows, to - from]);
+  };
+  const lastStart = length - segmentLength;
+  const step = zeroMemory ? segmentLength : Math.max(1, Math.floor(chunkTokens / rows / segmentLength)) * segmentLength;
+  let memories: Memories | undefined;
+  let stateBytes = 0;
+  for (let at = 0; at < lastStart; at += step) {
+    const output = model.forward(piece(at, Math.min(at + step, lastStart)), { ...(memories && { memories }), lastLogits: 0 });
+    stateBytes = memoryBytes(output.memories) / rows;
+    if (!zeroMemory) memories = output.memories;
+  }
+  // The last segment up to the query, then each guess appended; the memory before it stays as it is.
+  let tokens = piece(lastStart, length - digits);
+  const guesses: number[][] = [];
+  for (let i = 0; i < digits; i++) {
+    const { logits } = model.forward(tokens, { ...(memories && { memories }), lastLogits: 1 });
+    const guess = logits.argMax(-1);
+    guesses.push(Array.from(guess.dataSync()));
+    tokens = concat([tokens, guess], 1);
+  }
+  return { guesses, stateBytes };
+}
