@@ -9,7 +9,7 @@ export interface Storage {
 }
 
 export interface MemoryStats {
-  /** Bytes in buffers that have not been found unreachable yet; a collected buffer leaves the count some time later. */
+  /** Bytes in buffers not yet found unreachable; a collected buffer leaves the count when the event loop next turns. */
   readonly bytes: number;
   /** The highest that `bytes` has been. */
   readonly peakBytes: number;
@@ -23,17 +23,10 @@ export interface MemoryStats {
 
 const account = { bytes: 0, peakBytes: 0, buffers: 0, allocations: 0, allocatedBytes: 0 };
 
-interface Claim {
-  readonly backend: Backend;
-  readonly buffer: WeakRef<BackendBuffer>;
-  readonly bytes: number;
-}
-
-const collected = new FinalizationRegistry<Claim>(({ backend, buffer, bytes }) => {
+// Held by number alone: a WeakRef made here would keep its buffer alive until the event loop turns.
+const collected = new FinalizationRegistry<number>((bytes) => {
   account.bytes -= bytes;
   account.buffers--;
-  const left = buffer.deref();
-  if (left) backend.free(left);
 });
 
 export function newStorage(backend: Backend, buffer: BackendBuffer, bytes: number): Storage {
@@ -43,7 +36,7 @@ export function newStorage(backend: Backend, buffer: BackendBuffer, bytes: numbe
   account.buffers++;
   account.bytes += bytes;
   if (account.bytes > account.peakBytes) account.peakBytes = account.bytes;
-  collected.register(storage, { backend, buffer: new WeakRef(buffer), bytes });
+  collected.register(storage, bytes);
   return storage;
 }
 

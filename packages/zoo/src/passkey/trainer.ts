@@ -202,7 +202,7 @@ function makeOptimizer(model: InfiniTransformer, recipe: PasskeyRecipe): AdamW {
     eps: 1e-8,
     weightDecay: recipe.weightDecay,
     maxGradNorm: recipe.clipNorm,
-    schedule: warmupCosine({ warmupSteps: recipe.warmupSteps, totalSteps: recipe.steps, finalFactor: recipe.finalFactor }),
+    schedule: warmupCosine({ warmupSteps: Math.min(recipe.warmupSteps, Math.floor(recipe.steps / 4)), totalSteps: recipe.steps, finalFactor: recipe.finalFactor }),
   });
 }
 

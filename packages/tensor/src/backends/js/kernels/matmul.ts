@@ -1,4 +1,5 @@
 /** Matrix product, 4×4 sums at a time over operands packed in f64. */
+import type { TypedArray } from '../../../dtype.ts';
 import { broadcastLayout } from '../../../shape.ts';
 import type { BufferView, KernelCall } from '../../backend.ts';
 import { arrayOf, positions } from './walk.ts';
@@ -50,7 +51,7 @@ export function matmul({ inputs, output }: KernelCall): void {
   }
 }
 
-function multiply(a: Float64Array, b: Float64Array, out: { [i: number]: number }, start: number, m: number, n: number, inner: number): void {
+function multiply(a: Float64Array, b: Float64Array, out: TypedArray, start: number, m: number, n: number, inner: number): void {
   for (let i = 0; i < m; i += tile)
     for (let j = 0; j < n; j += tile) {
       let c00 = 0, c01 = 0, c02 = 0, c03 = 0;
@@ -67,10 +68,16 @@ function multiply(a: Float64Array, b: Float64Array, out: { [i: number]: number }
         c20 += a2 * b0; c21 += a2 * b1; c22 += a2 * b2; c23 += a2 * b3;
         c30 += a3 * b0; c31 += a3 * b1; c32 += a3 * b2; c33 += a3 * b3;
       }
-      const sums = [c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23, c30, c31, c32, c33];
-      const rows = Math.min(tile, m - i);
-      const columns = Math.min(tile, n - j);
-      for (let r = 0; r < rows; r++)
-        for (let c = 0; c < columns; c++) out[start + (i + r) * n + j + c] = sums[r * tile + c]!;
+      let o = start + i * n + j;
+      if (i + tile <= m && j + tile <= n) {
+        out[o] = c00; out[o + 1] = c01; out[o + 2] = c02; out[o + 3] = c03; o += n;
+        out[o] = c10; out[o + 1] = c11; out[o + 2] = c12; out[o + 3] = c13; o += n;
+        out[o] = c20; out[o + 1] = c21; out[o + 2] = c22; out[o + 3] = c23; o += n;
+        out[o] = c30; out[o + 1] = c31; out[o + 2] = c32; out[o + 3] = c33;
+      } else {
+        const sums = [c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23, c30, c31, c32, c33];
+        for (let r = 0; i + r < m && r < tile; r++)
+          for (let c = 0; j + c < n && c < tile; c++) out[o + r * n + c] = sums[r * tile + c]!;
+      }
     }
 }
