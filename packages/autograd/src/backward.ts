@@ -54,7 +54,8 @@ export function propagate(
     const useful = wanted && new Set<Source>();
     if (useful)
       for (const source of order)
-        if (wanted.has(source) || (source instanceof Node && source.sources.some((s) => s && useful.has(s)))) useful.add(source);
+        if (wanted.has(source) || (source instanceof Node && source.sources.some((s) => s && useful.has(s))))
+          useful.add(source);
     for (let i = order.length - 1; i >= 0; i--) {
       const node = order[i]!;
       const g = gradients.get(node);

@@ -26,7 +26,10 @@ export interface GradOptions {
 let depth = 0;
 
 /** Fresh variables in place of the tensors of the arguments; where those need gradients, linked to them. */
-function freshVariables<A extends readonly Tree[]>(op: string, args: A): { args: A; variables: Tensor[]; linked: boolean } {
+function freshVariables<A extends readonly Tree[]>(
+  op: string,
+  args: A,
+): { args: A; variables: Tensor[]; linked: boolean } {
   const variables: Tensor[] = [];
   let linked = false;
   const fresh = mapTree(args as readonly Tree[], (x) => {
@@ -56,8 +59,19 @@ function evaluate<A extends readonly Tree[]>(
   }
 }
 
-function gradientsAt(value: Tensor, cotangent: Tensor, variables: readonly Tensor[], createGraph: boolean, retainGraph = createGraph): Map<Source, Tensor> {
-  return propagate([value], [cotangent], variables.map((x) => sourceOf(x)!), { createGraph, retainGraph });
+function gradientsAt(
+  value: Tensor,
+  cotangent: Tensor,
+  variables: readonly Tensor[],
+  createGraph: boolean,
+  retainGraph = createGraph,
+): Map<Source, Tensor> {
+  return propagate(
+    [value],
+    [cotangent],
+    variables.map((x) => sourceOf(x)!),
+    { createGraph, retainGraph },
+  );
 }
 
 /** The gradients in the shape of an argument; zero where the value does not depend on it. */
@@ -108,8 +122,10 @@ export function vjp<A extends readonly Tree[]>(
     pullback: (cotangent, options = {}) => {
       checkCotangent('vjp', value, cotangent);
       const createGraph = options.createGraph ?? (nested || cotangent.requiresGrad);
-      return collect(fresh as readonly Tree[], gradientsAt(value, cotangent, variables, createGraph, true)) as unknown as A;
+      return collect(
+        fresh as readonly Tree[],
+        gradientsAt(value, cotangent, variables, createGraph, true),
+      ) as unknown as A;
     },
   };
 }
-

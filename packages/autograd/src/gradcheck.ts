@@ -40,7 +40,11 @@ const dotSync = (x: Tensor, y: Tensor): number => {
  * central differences, for every floating-point input. Works in f64, on a backend whose memory is in this process.
  * @throws GradientError that names the order, the input, the element, and both values
  */
-export function gradcheck(f: TensorFunction, inputs: readonly Tensor[], options: GradcheckOptions = {}): void {
+export function gradcheck(
+  f: TensorFunction,
+  inputs: readonly Tensor[],
+  options: GradcheckOptions = {},
+): void {
   const order = options.order ?? 1;
   const size = inputs.reduce((total, x) => total + (isFloat(x.dtype) ? x.size : 0), 0);
   const loose = order === 2 ? 10 : 1;
@@ -52,17 +56,30 @@ export function gradcheck(f: TensorFunction, inputs: readonly Tensor[], options:
   };
   for (const [i, x] of inputs.entries())
     if (x.dtype === 'f32')
-      throw new GradientError('gradcheck', `input ${i} is f32, too coarse for finite differences`, { operands: [x], hint: "cast('f64')" });
+      throw new GradientError('gradcheck', `input ${i} is f32, too coarse for finite differences`, {
+        operands: [x],
+        hint: "cast('f64')",
+      });
   const key = options.key ?? new Key(0);
   firstOrder(f, inputs, key.foldIn(1), resolved, 1);
   if (order === 2) secondOrder(f, inputs, key.foldIn(2), resolved);
 }
 
-function firstOrder(f: TensorFunction, inputs: readonly Tensor[], key: Key, options: Resolved, order: 1 | 2): void {
+function firstOrder(
+  f: TensorFunction,
+  inputs: readonly Tensor[],
+  key: Key,
+  options: Resolved,
+  order: 1 | 2,
+): void {
   const { step } = options;
   const { value, pullback } = vjp(f, ...inputs);
   if (value.dtype !== 'f64')
-    throw new GradientError('gradcheck', `the function returns ${value.dtype}, too coarse for finite differences`, { operands: [value] });
+    throw new GradientError(
+      'gradcheck',
+      `the function returns ${value.dtype}, too coarse for finite differences`,
+      { operands: [value] },
+    );
   const weights = key.foldIn(0).normal(value.shape, { dtype: 'f64' });
   const gradients = pullback(weights, { createGraph: false });
   inputs.forEach((x, i) => {
@@ -74,7 +91,13 @@ function firstOrder(f: TensorFunction, inputs: readonly Tensor[], key: Key, opti
     const slope = (direction: Float64Array): number => {
       const up = moved(direction, step).dataSync();
       const down = moved(direction, -step).dataSync();
-      return dotSync(fromData(up.map((v, k) => (v - down[k]!) / (2 * step)), value.shape), weights);
+      return dotSync(
+        fromData(
+          up.map((v, k) => (v - down[k]!) / (2 * step)),
+          value.shape,
+        ),
+        weights,
+      );
     };
     const analytic = gradients[i]!;
     const values = analytic.dataSync();
@@ -82,12 +105,24 @@ function firstOrder(f: TensorFunction, inputs: readonly Tensor[], key: Key, opti
       for (let k = 0; k < x.size; k++) {
         const direction = new Float64Array(x.size);
         direction[k] = 1;
-        compare(values[k]!, slope(direction), options, () => `order ${order}, input ${i}, element ${place(k, x)}`, x);
+        compare(
+          values[k]!,
+          slope(direction),
+          options,
+          () => `order ${order}, input ${i}, element ${place(k, x)}`,
+          x,
+        );
       }
     else {
       const direction = key.foldIn(1 + i).normal(x.shape, { dtype: 'f64' });
       const numeric = slope(direction.dataSync() as Float64Array);
-      compare(dotSync(analytic, direction), numeric, options, () => `order ${order}, input ${i}, along a random direction`, x);
+      compare(
+        dotSync(analytic, direction),
+        numeric,
+        options,
+        () => `order ${order}, input ${i}, along a random direction`,
+        x,
+      );
     }
   });
 }
@@ -96,7 +131,9 @@ function firstOrder(f: TensorFunction, inputs: readonly Tensor[], key: Key, opti
 function secondOrder(f: TensorFunction, inputs: readonly Tensor[], key: Key, options: Resolved): void {
   const value = f(...inputs);
   const cotangent = key.foldIn(0).normal(value.shape, { dtype: 'f64' });
-  const weights = inputs.map((x, i) => (isFloat(x.dtype) ? key.foldIn(1 + i).normal(x.shape, { dtype: 'f64' }) : null));
+  const weights = inputs.map((x, i) =>
+    isFloat(x.dtype) ? key.foldIn(1 + i).normal(x.shape, { dtype: 'f64' }) : null,
+  );
   const pulled: TensorFunction = (u, ...xs) => {
     const gradients = vjp(f, ...xs).pullback(u!, { createGraph: true });
     let total: Tensor | null = null;
@@ -110,7 +147,13 @@ function secondOrder(f: TensorFunction, inputs: readonly Tensor[], key: Key, opt
   firstOrder(pulled, [cotangent, ...inputs], key.foldIn(0xffff), options, 2);
 }
 
-function compare(analytic: number, numeric: number, { rtol, atol }: Resolved, where: () => string, x: Tensor): void {
+function compare(
+  analytic: number,
+  numeric: number,
+  { rtol, atol }: Resolved,
+  where: () => string,
+  x: Tensor,
+): void {
   if (Math.abs(analytic - numeric) <= atol + rtol * Math.abs(numeric)) return;
   throw new GradientError('gradcheck', `${where()}: analytic ${analytic}, numeric ${numeric}`, {
     operands: [x],

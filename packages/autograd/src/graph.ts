@@ -57,7 +57,9 @@ export class Node implements RuleContext {
     this.shapes = inputs.map((x) => x.shape);
     this.dtypes = inputs.map((x) => x.dtype);
     this.shape = plan.shape;
-    this.saved = inputs.map((x, i) => (which === 'all' || which.includes(i) ? { tensor: x, version: x.version } : null));
+    this.saved = inputs.map((x, i) =>
+      which === 'all' || which.includes(i) ? { tensor: x, version: x.version } : null,
+    );
     this.result = keepsOutput ? { tensor: output, version: output.version } : null;
   }
 
@@ -77,14 +79,19 @@ export class Node implements RuleContext {
 
   private released(): { saved: readonly (Saved | null)[]; result: Saved | null } {
     if (this.saved === null)
-      throw new GradientError(this.op, 'the graph behind this tensor has been released by an earlier backward pass', {
-        hint: 'pass retainGraph: true to the first one',
-      });
+      throw new GradientError(
+        this.op,
+        'the graph behind this tensor has been released by an earlier backward pass',
+        {
+          hint: 'pass retainGraph: true to the first one',
+        },
+      );
     return { saved: this.saved, result: this.result };
   }
 
   private recall(saved: Saved | null | undefined, what: string): Tensor {
-    if (!saved) throw internalError(`the derivative rule of ${this.op} asks for ${what}, which it does not save`);
+    if (!saved)
+      throw internalError(`the derivative rule of ${this.op} asks for ${what}, which it does not save`);
     if (saved.tensor.version !== saved.version)
       throw new GradientError(this.op, `${what} was given a new value after the forward pass`, {
         operands: [saved.tensor],
@@ -109,11 +116,13 @@ function record(call: OpCall, next: (call: OpCall) => Tensor): Tensor {
   if (call.inputs.every((x) => x.attachment === undefined)) return output;
   const rule = derivatives[call.op];
   if (rule.kind === 'none')
-    throw new GradientError(call.op, `has no derivative (${rule.reason})`, { operands: call.inputs, hint: 'detach() the inputs' });
+    throw new GradientError(call.op, `has no derivative (${rule.reason})`, {
+      operands: call.inputs,
+      hint: 'detach() the inputs',
+    });
   const node = new Node(call, rule, output);
   if (node.sources.some((source) => source !== null)) output.attachment = node;
   return output;
 }
 
 intercept(record);
-

@@ -33,9 +33,14 @@ Object.defineProperties(Tensor.prototype, {
     set(this: Tensor, value: boolean) {
       if (value === (this.attachment !== undefined)) return;
       if (this.attachment instanceof Node)
-        throw new GradientError('requiresGrad', 'cannot be taken from the result of an op', { operands: [this], hint: 'detach() it' });
+        throw new GradientError('requiresGrad', 'cannot be taken from the result of an op', {
+          operands: [this],
+          hint: 'detach() it',
+        });
       if (value && !isFloat(this.dtype))
-        throw new GradientError('requiresGrad', 'only floating-point tensors have gradients', { operands: [this] });
+        throw new GradientError('requiresGrad', 'only floating-point tensors have gradients', {
+          operands: [this],
+        });
       this.attachment = value ? new Leaf() : undefined;
     },
   },
@@ -48,7 +53,10 @@ Object.defineProperties(Tensor.prototype, {
     set(this: Tensor, value: Tensor | null) {
       const source = sourceOf(this);
       if (source instanceof Leaf) source.grad = value;
-      else throw new GradientError('grad', 'only a leaf that requires a gradient holds one', { operands: [this] });
+      else
+        throw new GradientError('grad', 'only a leaf that requires a gradient holds one', {
+          operands: [this],
+        });
     },
   },
   isLeaf: {

@@ -15,24 +15,42 @@ import {
 const truthValue = notDifferentiable('the result is a truth value');
 const mask = (condition: Tensor, like: Tensor): Tensor => condition.cast(like.dtype);
 /** 1 where a beats b, 1/2 where they are equal, 0 elsewhere: equal values share the gradient. */
-const share = (wins: Tensor, ties: Tensor, like: Tensor): Tensor => mask(wins, like).add(mask(ties, like).mul(0.5));
+const share = (wins: Tensor, ties: Tensor, like: Tensor): Tensor =>
+  mask(wins, like).add(mask(ties, like).mul(0.5));
 const sqrtTwoOverPi = Math.sqrt(2 / Math.PI);
 
 export const arithmetic = {
-  add: broadcasting((g) => g, (g) => g, []),
-  sub: broadcasting((g) => g, (g) => g.neg(), []),
-  mul: broadcasting((g, c) => g.mul(c.input(1)), (g, c) => g.mul(c.input(0))),
+  add: broadcasting(
+    (g) => g,
+    (g) => g,
+    [],
+  ),
+  sub: broadcasting(
+    (g) => g,
+    (g) => g.neg(),
+    [],
+  ),
+  mul: broadcasting(
+    (g, c) => g.mul(c.input(1)),
+    (g, c) => g.mul(c.input(0)),
+  ),
   // d(x/y) = dx/y - x/y² dy
-  div: broadcasting((g, c) => g.div(c.input(1)), (g, c) => g.mul(c.input(0)).div(c.input(1).square()).neg()),
-  // d(x^y) = y x^(y-1) dx + x^y log x dy, with 0 where the factor in front is 0
+  div: broadcasting(
+    (g, c) => g.div(c.input(1)),
+    (g, c) => g.mul(c.input(0)).div(c.input(1).square()).neg(),
+  ),
+  // d(x^y) = y x^(y-1) dx + x^y log x dy. Where a factor in front is 0 and the other infinite, 1 stands for x, so that
+  // the product is 0 and its own derivatives stay finite.
   pow: broadcasting(
     (g, c) => {
       const [x, y] = [c.input(0), c.input(1)];
-      return g.mul(y.eq(0).where(0, y.mul(x.pow(y.sub(1)))));
+      const base = x.eq(0).logicalAnd(y.eq(0)).where(1, x);
+      return g.mul(y.mul(base.pow(y.sub(1))));
     },
     (g, c) => {
       const [x, y] = [c.input(0), c.input(1)];
-      return g.mul(x.eq(0).where(0, x.pow(y).mul(x.log())));
+      const base = x.eq(0).where(1, x);
+      return g.mul(base.pow(y).mul(base.log()));
     },
   ),
   maximum: broadcasting(
@@ -45,11 +63,18 @@ export const arithmetic = {
   ),
   floorDivide: zeroAlmostEverywhere,
   // x - y⌊x/y⌋
-  remainder: broadcasting((g) => g, (g, c) => g.mul(c.input(0).floorDivide(c.input(1))).neg()),
+  remainder: broadcasting(
+    (g) => g,
+    (g, c) => g.mul(c.input(0).floorDivide(c.input(1))).neg(),
+  ),
   // θ = atan2(y, x): dθ = (x dy - y dx)/(x² + y²)
   atan2: broadcasting(
     (g, c) => g.mul(c.input(1)).div(c.input(0).square().add(c.input(1).square())),
-    (g, c) => g.mul(c.input(0)).div(c.input(0).square().add(c.input(1).square())).neg(),
+    (g, c) =>
+      g
+        .mul(c.input(0))
+        .div(c.input(0).square().add(c.input(1).square()))
+        .neg(),
   ),
 };
 
@@ -79,7 +104,15 @@ export const functions = {
   acosh: fromInput((g, x) => g.mul(x.square().sub(1).rsqrt())),
   atanh: fromInput((g, x) => g.div(x.square().neg().add(1))),
   // 2/√π e^(-x²)
-  erf: fromInput((g, x) => g.mul(x.square().neg().exp().mul(2 / Math.sqrt(Math.PI)))),
+  erf: fromInput((g, x) =>
+    g.mul(
+      x
+        .square()
+        .neg()
+        .exp()
+        .mul(2 / Math.sqrt(Math.PI)),
+    ),
+  ),
   sigmoid: fromOutput((g, y) => g.mul(y.mul(y.neg().add(1)))),
   softplus: fromInput((g, x) => g.mul(x.sigmoid())),
   relu: fromInput((g, x) => g.mul(mask(x.gt(0), g))),
@@ -91,7 +124,11 @@ export const functions = {
   // Φ(x) + x φ(x)
   gelu: fromInput((g, x) => {
     const distribution = x.mul(Math.SQRT1_2).erf().add(1).mul(0.5);
-    const density = x.square().mul(-0.5).exp().mul(1 / Math.sqrt(2 * Math.PI));
+    const density = x
+      .square()
+      .mul(-0.5)
+      .exp()
+      .mul(1 / Math.sqrt(2 * Math.PI));
     return g.mul(distribution.add(x.mul(density)));
   }),
   // ½(1 + t) + ½ x (1 - t²) u' with t = tanh(u), u = √(2/π)(x + 0.044715 x³)
@@ -99,7 +136,12 @@ export const functions = {
     const cubic = x.square().mul(0.044715);
     const t = x.mul(cubic.add(1)).mul(sqrtTwoOverPi).tanh();
     const slope = cubic.mul(3).add(1).mul(sqrtTwoOverPi);
-    return g.mul(t.add(1).add(x.mul(t.square().neg().add(1)).mul(slope)).mul(0.5));
+    return g.mul(
+      t
+        .add(1)
+        .add(x.mul(t.square().neg().add(1)).mul(slope))
+        .mul(0.5),
+    );
   }),
   // 1 for x > 0, else eˣ = y + 1
   elu: fromBoth((g, x, y) => x.gt(0).where(g, g.mul(y.add(1)))),

@@ -46,36 +46,54 @@ export const linear = (...inputs: readonly (InputRule | null)[]): Differentiable
 });
 
 /** The derivative is zero wherever it exists. */
-export const zeroAlmostEverywhere: DifferentiableRule = linear((g, call, i) => sumTo(fullLike(g, 0), call.shapes[i]!));
+export const zeroAlmostEverywhere: DifferentiableRule = linear((g, call, i) =>
+  sumTo(fullLike(g, 0), call.shapes[i]!),
+);
 
 /** The gradient needs the inputs at these positions (all unless told). */
-export const ofInputs = (inputs: readonly (InputRule | null)[], saved: readonly number[] | 'all' = 'all'): DifferentiableRule => ({
+export const ofInputs = (
+  inputs: readonly (InputRule | null)[],
+  saved: readonly number[] | 'all' = 'all',
+): DifferentiableRule => ({
   kind: 'differentiable',
   saves: { inputs: saved, output: false },
   inputs,
 });
 
 /** y = f(x): g · f'(x), with f'(x) from x. */
-export const fromInput = (times: (g: Tensor, x: Tensor) => Tensor): DifferentiableRule => ofInputs([(g, call) => times(g, call.input(0))]);
+export const fromInput = (times: (g: Tensor, x: Tensor) => Tensor): DifferentiableRule =>
+  ofInputs([(g, call) => times(g, call.input(0))]);
 
 /** y = f(x): g · f'(x), with f'(x) from y. */
-export const fromOutput = (times: (g: Tensor, y: Tensor, call: RuleContext) => Tensor): DifferentiableRule => ({
+export const fromOutput = (
+  times: (g: Tensor, y: Tensor, call: RuleContext) => Tensor,
+): DifferentiableRule => ({
   kind: 'differentiable',
   saves: { inputs: [], output: true },
   inputs: [(g, call) => times(g, call.output(), call)],
 });
 
 /** y = f(x): g · f'(x), with f'(x) from both. */
-export const fromBoth = (times: (g: Tensor, x: Tensor, y: Tensor, call: RuleContext) => Tensor): DifferentiableRule => ({
+export const fromBoth = (
+  times: (g: Tensor, x: Tensor, y: Tensor, call: RuleContext) => Tensor,
+): DifferentiableRule => ({
   kind: 'differentiable',
   saves: { inputs: 'all', output: true },
   inputs: [(g, call) => times(g, call.input(0), call.output(), call)],
 });
 
 /** z = f(x, y) with broadcasting: each gradient is summed back to the shape of its input. */
-export const broadcasting = (dx: InputRule, dy: InputRule, saved: readonly number[] | 'all' = 'all'): DifferentiableRule =>
+export const broadcasting = (
+  dx: InputRule,
+  dy: InputRule,
+  saved: readonly number[] | 'all' = 'all',
+): DifferentiableRule =>
   ofInputs(
-    [dx, dy].map((rule): InputRule => (g, call, i) => sumTo(rule(g, call, i), call.shapes[i]!)),
+    [dx, dy].map(
+      (rule): InputRule =>
+        (g, call, i) =>
+          sumTo(rule(g, call, i), call.shapes[i]!),
+    ),
     saved,
   );
 

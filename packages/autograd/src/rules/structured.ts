@@ -1,6 +1,16 @@
 /** Derivatives of reductions, views, products and indexing. */
 import { fullLike, scalar, type Shape, type Tensor } from '@infinigrad/tensor';
-import { fromBoth, fromOutput, linear, notDifferentiable, ofInputs, spread, sumTo, withAxes, type DifferentiableRule } from './rule.ts';
+import {
+  fromBoth,
+  fromOutput,
+  linear,
+  notDifferentiable,
+  ofInputs,
+  spread,
+  sumTo,
+  withAxes,
+  type DifferentiableRule,
+} from './rule.ts';
 
 /** Equal extremes share the gradient. */
 const extreme: DifferentiableRule = fromBoth((g, x, y, call) => {
@@ -15,7 +25,7 @@ const extreme: DifferentiableRule = fromBoth((g, x, y, call) => {
  */
 function productOfOthers(x: Tensor): Tensor {
   const n = x.shape.at(-1)!;
-  if (n === 1) return fullLike(x, 1);
+  if (n <= 1) return fullLike(x, 1);
   const lead = x.shape.slice(0, -1);
   const even = n % 2 === 0 ? x : x.pad([...lead.map((): [number, number] => [0, 0]), [0, 1]], 1);
   const pairs = even.reshape([...lead, even.shape.at(-1)! / 2, 2]);
@@ -35,8 +45,13 @@ export const reductions = {
       const stay = x.shape.map((_, i) => i).filter((i) => !gone.includes(i));
       const order = [...stay, ...gone];
       const moved = x.permute(order);
-      const flat = moved.reshape([...stay.map((i) => x.shape[i]!), -1]);
-      const others = productOfOthers(flat).reshape(moved.shape).permute(order.map((_, i) => order.indexOf(i)));
+      const flat = moved.reshape([
+        ...stay.map((i) => x.shape[i]!),
+        gone.reduce((size, i) => size * x.shape[i]!, 1),
+      ]);
+      const others = productOfOthers(flat)
+        .reshape(moved.shape)
+        .permute(order.map((_, i) => order.indexOf(i)));
       return spread(g, call).mul(others);
     },
   ]),
@@ -59,7 +74,11 @@ export const views = {
   }),
   expand: linear((g, call) => sumTo(g, call.shapes[0]!)),
   slice: linear((g, call) =>
-    g.unslice(call.shapes[0]!, call.attrs['starts'] as readonly number[], call.attrs['steps'] as readonly number[]),
+    g.unslice(
+      call.shapes[0]!,
+      call.attrs['starts'] as readonly number[],
+      call.attrs['steps'] as readonly number[],
+    ),
   ),
 };
 
@@ -80,7 +99,9 @@ export const rows = {
     const axis = call.attrs['axis'] as number;
     return g.flip(axis).cumsum(axis).flip(axis);
   }),
-  logSumExp: ofInputs([(g, call) => spread(g, call).mul(call.input(0).softmax(call.attrs['axis'] as number))]),
+  logSumExp: ofInputs([
+    (g, call) => spread(g, call).mul(call.input(0).softmax(call.attrs['axis'] as number)),
+  ]),
   argMax: notDifferentiable('the result is a position'),
   argMin: notDifferentiable('the result is a position'),
 };
@@ -96,7 +117,10 @@ export const indexing = {
     return g.slice(call.shapes[0]!.map((n, i) => [widths[i]![0], widths[i]![0] + n]));
   }),
   unslice: linear((g, call) => {
-    const { starts, steps } = call.attrs as unknown as { starts: readonly number[]; steps: readonly number[] };
+    const { starts, steps } = call.attrs as unknown as {
+      starts: readonly number[];
+      steps: readonly number[];
+    };
     const ranges = call.shapes[0]!.map((n, i): readonly [number, number | null, number] => {
       const stop = starts[i]! + n * steps[i]!;
       return [starts[i]!, stop < 0 ? null : stop, steps[i]!];
@@ -107,11 +131,19 @@ export const indexing = {
     [(g, call) => zerosOf(call.shapes[0]!, g).indexAdd(call.attrs['axis'] as number, call.input(1), g), null],
     [1],
   ),
-  indexAdd: ofInputs([(g) => g, null, (g, call) => g.indexSelect(call.attrs['axis'] as number, call.input(1))], [1]),
-  gather: ofInputs(
-    [(g, call) => zerosOf(call.shapes[0]!, g).scatterAdd(call.attrs['axis'] as number, call.input(1), g), null],
+  indexAdd: ofInputs(
+    [(g) => g, null, (g, call) => g.indexSelect(call.attrs['axis'] as number, call.input(1))],
     [1],
   ),
-  scatterAdd: ofInputs([(g) => g, null, (g, call) => g.gather(call.attrs['axis'] as number, call.input(1))], [1]),
+  gather: ofInputs(
+    [
+      (g, call) => zerosOf(call.shapes[0]!, g).scatterAdd(call.attrs['axis'] as number, call.input(1), g),
+      null,
+    ],
+    [1],
+  ),
+  scatterAdd: ofInputs(
+    [(g) => g, null, (g, call) => g.gather(call.attrs['axis'] as number, call.input(1))],
+    [1],
+  ),
 };
-

@@ -1,0 +1,2 @@
+/** @infinigrad/autograd/testing: the laws of the derivative table; needs fast-check. */
+export * from './laws.ts';

@@ -1,0 +1,3 @@
+/** @infinigrad/tensor/node: files. */
+export * from './files.ts';
+export * from './safetensors.ts';

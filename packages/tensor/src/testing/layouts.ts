@@ -1,0 +1,109 @@
+/** One set of values in many layouts: permuted, spaced out, backwards, repeated by stride 0, away from the start. */
+import fc from 'fast-check';
+import type { Backend } from '../backends/backend.ts';
+import { currentBackend } from '../backends/registry.ts';
+import { fromData } from '../creation.ts';
+import { allocateArray, isFloat, type DType } from '../dtype.ts';
+import { rowMajorStrides, sizeOf, type Layout, type Shape } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+import type { Generator } from './draw.ts';
+
+/** How elements lie in a buffer, as plain data; one entry an axis. */
+export interface LayoutPlan {
+  /** The axes from outermost to innermost in memory. */
+  readonly order: readonly number[];
+  /** Elements from one to the next along the axis, in units of what lies inside it: 2 leaves gaps. */
+  readonly steps: readonly number[];
+  /** Axes that run backwards in memory. */
+  readonly flips: readonly boolean[];
+  /** Axes of one element that stands for all (stride 0): the values must not vary along them. */
+  readonly repeats: readonly boolean[];
+  /** Elements before the first. */
+  readonly lead: number;
+}
+
+/** Row-major, without gaps, from the start of the buffer. */
+export function contiguousPlan(rank: number): LayoutPlan {
+  const all = <T>(value: T): T[] => new Array<T>(rank).fill(value);
+  return { order: all(0).map((_, i) => i), steps: all(1), flips: all(false), repeats: all(false), lead: 0 };
+}
+
+const orders = (rank: number): fc.Arbitrary<number[]> =>
+  fc.shuffledSubarray(
+    Array.from({ length: rank }, (_, i) => i),
+    { minLength: rank, maxLength: rank },
+  );
+const flags = (rank: number): fc.Arbitrary<boolean[]> =>
+  fc.array(fc.boolean(), { minLength: rank, maxLength: rank });
+const leads = (): fc.Arbitrary<number> => fc.integer({ min: 0, max: 3 });
+
+/** Any layout of a shape; with `repeats` also stride 0. Shrinks toward the contiguous one. */
+export function drawLayout(
+  g: Generator,
+  shape: Shape,
+  { repeats = true }: { repeats?: boolean } = {},
+): LayoutPlan {
+  const rank = shape.length;
+  const plain = contiguousPlan(rank);
+  return {
+    order: g(fc.boolean) ? g(orders, rank) : plain.order,
+    steps: g(fc.boolean) ? g(flags, rank).map((gap) => (gap ? 2 : 1)) : plain.steps,
+    flips: g(fc.boolean) ? g(flags, rank) : plain.flips,
+    repeats: repeats && g(fc.boolean) ? g(flags, rank) : plain.repeats,
+    lead: g(leads),
+  };
+}
+
+/** The shape of the values that a layout tells apart: 1 along the repeated axes. */
+export function ownShape(shape: Shape, { repeats }: LayoutPlan): number[] {
+  return shape.map((size, axis) => (repeats[axis] ? Math.min(size, 1) : size));
+}
+
+/** Row-major values of `own` shape, spread out to the full shape, row-major. */
+export function spreadValues(values: readonly number[], own: Shape, shape: Shape): number[] {
+  const strides = rowMajorStrides(own).map((stride, axis) => (own[axis] === shape[axis] ? stride : 0));
+  return places({ shape, strides, offset: 0 }).map((at) => values[at]!);
+}
+
+/** The positions of a layout's elements, in row-major order. */
+export function places({ shape, strides, offset }: Layout): number[] {
+  let out = [offset];
+  shape.forEach((size, axis) => {
+    out = out.flatMap((at) => Array.from({ length: size }, (_, i) => at + i * strides[axis]!));
+  });
+  return out;
+}
+
+/** Where the elements of a shape lie under a plan, and how long the buffer is. */
+export function layoutOf(shape: Shape, plan: LayoutPlan): { layout: Layout; length: number } {
+  const strides = new Array<number>(shape.length).fill(0);
+  let room = 1;
+  let offset = plan.lead;
+  for (const axis of plan.order.toReversed()) {
+    if (plan.repeats[axis]) continue;
+    const size = shape[axis]!;
+    const stride = room * plan.steps[axis]!;
+    strides[axis] = plan.flips[axis] ? -stride : stride;
+    if (plan.flips[axis] && size > 0) offset += (size - 1) * stride;
+    room *= Math.max(size, 1) * plan.steps[axis]!;
+  }
+  return { layout: { shape, strides, offset }, length: plan.lead + room };
+}
+
+/** Stands between the elements, so that a wrong position shows. */
+const junk = (dtype: DType): number => (isFloat(dtype) ? NaN : dtype === 'bool' ? 1 : 99);
+
+/** A tensor of the given row-major values, laid out as planned. */
+export function realise(
+  values: readonly number[],
+  shape: Shape,
+  dtype: DType,
+  plan: LayoutPlan = contiguousPlan(shape.length),
+  backend: Backend = currentBackend(),
+): Tensor {
+  const { layout, length } = layoutOf(shape, plan);
+  const data = allocateArray(dtype, length).fill(junk(dtype));
+  if (sizeOf(shape) > 0) places(layout).forEach((at, i) => (data[at] = values[i]!));
+  const whole = fromData(data, [length], { dtype, backend });
+  return new Tensor(whole.storage, layout, dtype);
+}

@@ -1,0 +1,283 @@
+/** Safetensors: round trips, hostile files, interchange with the Python library. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fc, test as property } from '@fast-check/vitest';
+import {
+  decodeSafetensors,
+  dtypes,
+  encodeSafetensors,
+  FormatError,
+  fromData,
+  Key,
+  parseSafetensorsHeader,
+  tensor,
+  type Tensor,
+} from '@infinigrad/tensor';
+import { loadSafetensors, saveSafetensors, writeFileAtomic } from '@infinigrad/tensor/node';
+import { afterAll, describe, expect, test } from 'vitest';
+
+const folder = mkdtempSync(join(tmpdir(), 'infinigrad-safetensors-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const sample = fc.record({
+  dtype: fc.constantFrom(...dtypes),
+  shape: fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 }),
+  seed: fc.nat(1000),
+});
+const make = ({
+  dtype,
+  shape,
+  seed,
+}: {
+  dtype: (typeof dtypes)[number];
+  shape: number[];
+  seed: number;
+}): Tensor => new Key(seed).normal(shape, { std: 50, dtype: 'f64' }).abs().cast(dtype);
+
+/** A file with this header and this many bytes of data. */
+function file(header: unknown, data = 0): Uint8Array {
+  const text = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
+  const out = new Uint8Array(8 + text.length + data);
+  new DataView(out.buffer).setBigUint64(0, BigInt(text.length), true);
+  out.set(text, 8);
+  return out;
+}
+
+describe('round trips', () => {
+  property.prop([
+    fc.dictionary(fc.string(), sample, { maxKeys: 4 }),
+    fc.dictionary(fc.string(), fc.string(), { maxKeys: 2 }),
+  ])('give the same tensors, names, order and metadata, and the same bytes again', (samples, metadata) => {
+    fc.pre(!Object.hasOwn(samples, '__metadata__'));
+    const tensors = Object.fromEntries(Object.entries(samples).map(([name, s]) => [name, make(s)]));
+    const bytes = encodeSafetensors(tensors, metadata);
+    const back = decodeSafetensors(bytes);
+    expect(Object.keys(back.tensors).sort()).toEqual(Object.keys(tensors).sort());
+    for (const [name, x] of Object.entries(tensors)) {
+      expect([back.tensors[name]!.dtype, back.tensors[name]!.shape]).toEqual([x.dtype, x.shape]);
+      expect(back.tensors[name]!.dataSync()).toEqual(x.dataSync());
+    }
+    expect({ ...back.metadata }).toEqual({ ...metadata });
+    expect(encodeSafetensors(tensors, metadata)).toEqual(bytes);
+  });
+
+  test('a view is written row-major, and data starts at a multiple of 8', () => {
+    const x = tensor([
+      [1, 2],
+      [3, 4],
+    ]).transpose();
+    const bytes = encodeSafetensors({ x });
+    expect(Number(new DataView(bytes.buffer).getBigUint64(0, true)) % 8).toBe(0);
+    expect(decodeSafetensors(bytes).tensors['x']!.toArraySync()).toEqual([
+      [1, 3],
+      [2, 4],
+    ]);
+  });
+
+  test("bytes inside a larger buffer, and Node's Buffer, are read alike", () => {
+    const bytes = encodeSafetensors({ a: tensor([true]), b: tensor([1, 2], { dtype: 'f64' }) });
+    const inside = new Uint8Array(bytes.length + 5);
+    inside.set(bytes, 3);
+    for (const given of [inside.subarray(3, 3 + bytes.length), Buffer.from(inside.buffer, 3, bytes.length)])
+      expect(decodeSafetensors(given).tensors['b']!.toArraySync()).toEqual([1, 2]);
+  });
+
+  test('names like __proto__ are data', () => {
+    const tensors = Object.defineProperty({}, '__proto__', {
+      value: tensor([1]),
+      enumerable: true,
+    }) as Record<string, Tensor>;
+    const { tensors: back } = decodeSafetensors(encodeSafetensors(tensors));
+    expect(Object.keys(back)).toEqual(['__proto__']);
+    expect(({} as Record<string, unknown>)['size']).toBeUndefined();
+  });
+});
+
+describe('hostile files', () => {
+  const entry = { dtype: 'F32', shape: [2], data_offsets: [0, 8] };
+  const cases: [string, Uint8Array, RegExp][] = [
+    ['empty', new Uint8Array(0), /ends after 0 bytes/],
+    ['huge header', Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0x7f), /more than 100000000/],
+    ['header beyond the end', file('{}').subarray(0, 9), /is truncated/],
+    ['not JSON', file('{"a":'), /not JSON/],
+    ['not UTF-8', file('{}').map((b, i) => (i === 8 ? 0xff : b)), /not JSON/],
+    ['an array', file('[]'), /not a JSON object/],
+    ['unknown dtype', file({ a: { ...entry, dtype: 'F8_E4M3' } }, 8), /dtype F8_E4M3/],
+    ['negative size', file({ a: { ...entry, shape: [-2] } }, 8), /no valid shape/],
+    ['fractional size', file({ a: { ...entry, shape: [1.5] } }, 8), /no valid shape/],
+    ['one offset', file({ a: { ...entry, data_offsets: [0] } }, 8), /no valid data_offsets/],
+    ['wrong size', file({ a: { ...entry, shape: [3] } }, 8), /needs 12 bytes, its data_offsets give 8/],
+    ['overflowing shape', file({ a: { ...entry, shape: [2 ** 52, 2 ** 52] } }, 8), /needs/],
+    ['gap', file({ a: { ...entry, data_offsets: [4, 12] } }, 12), /gap or an overlap/],
+    ['overlap', file({ a: entry, b: { ...entry, data_offsets: [4, 12] } }, 12), /gap or an overlap/],
+    ['too short', file({ a: entry }, 7), /truncated/],
+    ['too long', file({ a: entry }, 9), /bytes too many/],
+    [
+      'the second tensor cut',
+      file({ a: entry, b: { ...entry, data_offsets: [8, 16] } }, 15),
+      /tensor 'b'.*truncated/,
+    ],
+    [
+      'a name twice',
+      file(
+        '{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"\\u0061":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}',
+      ),
+      /has 'a' twice/,
+    ],
+    [
+      'a field twice',
+      file('{"a":{"dtype":"F32","dtype":"F32","shape":[0],"data_offsets":[0,0]}}'),
+      /has 'dtype' twice/,
+    ],
+    ['unsafe offsets', file({ a: { ...entry, data_offsets: [0, 2 ** 53] } }, 8), /no valid data_offsets/],
+    ['no object', file({ a: 3 }), /not described by an object/],
+    ['metadata of numbers', file({ __metadata__: { a: 1 } }), /not a string/],
+    [
+      'a bool of 2',
+      file({ a: { dtype: 'BOOL', shape: [1], data_offsets: [0, 1] } }, 1).map((b, i, all) =>
+        i === all.length - 1 ? 2 : b,
+      ),
+      /other than 0 and 1/,
+    ],
+  ];
+  for (const [name, bytes, says] of cases)
+    test(`${name}: refused`, () => {
+      expect(() => decodeSafetensors(bytes)).toThrow(FormatError);
+      expect(() => decodeSafetensors(bytes)).toThrow(says);
+    });
+
+  test('a header longer than the limit: refused', () => {
+    const bytes = encodeSafetensors({ a: tensor([1]) });
+    const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+    expect(Object.keys(decodeSafetensors(bytes, { maxHeaderBytes: length }).tensors)).toEqual(['a']);
+    expect(() => decodeSafetensors(bytes, { maxHeaderBytes: length - 1 })).toThrow(/more than/);
+  });
+
+  test('braces, quotes and backslashes in names do not confuse the search for repeated keys', () => {
+    const names = ['{', '"', '\\', '\\"', 'a": ', '}', ':'];
+    const bytes = encodeSafetensors(Object.fromEntries(names.map((name) => [name, tensor([1])])));
+    expect(Object.keys(decodeSafetensors(bytes).tensors)).toEqual(names);
+  });
+
+  test('cut at any byte: refused', () => {
+    const bytes = encodeSafetensors({ a: tensor([1, 2, 3]), b: tensor([true, false]) }, { made: 'here' });
+    for (let n = 0; n < bytes.length; n++)
+      expect(() => decodeSafetensors(bytes.subarray(0, n)), `${n} bytes`).toThrow(FormatError);
+  });
+
+  property.prop([fc.nat(), fc.nat(255)], { numRuns: 300 })(
+    'with any byte changed: read or refused, never anything else',
+    (at, value) => {
+      const bytes = encodeSafetensors({ a: tensor([1, 2, 3]), b: tensor([true, false]) });
+      bytes[at % bytes.length] = value;
+      try {
+        decodeSafetensors(bytes);
+      } catch (error) {
+        expect(error).toBeInstanceOf(FormatError);
+      }
+    },
+  );
+});
+
+describe('the header alone', () => {
+  test('tells names, dtypes, shapes and places without the data', () => {
+    const bytes = encodeSafetensors({ b: tensor([[1, 2]]), a: tensor([true]) }, { k: 'v' });
+    const dataStart = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true));
+    const header = parseSafetensorsHeader(bytes.subarray(0, dataStart), { fileBytes: bytes.length });
+    expect(header).toEqual({
+      entries: [
+        { name: 'b', dtype: 'f32', shape: [1, 2], start: 0, end: 8 },
+        { name: 'a', dtype: 'bool', shape: [1], start: 8, end: 9 },
+      ],
+      metadata: { k: 'v' },
+      dataStart,
+    });
+    expect(() =>
+      parseSafetensorsHeader(bytes.subarray(0, dataStart), { fileBytes: bytes.length - 1 }),
+    ).toThrow(/truncated/);
+  });
+});
+
+describe('on disk', () => {
+  test('saved and loaded', async () => {
+    const path = join(folder, 'a.safetensors');
+    await saveSafetensors(path, { x: tensor([1, 2.5]) }, { k: 'v' });
+    const { tensors, metadata } = await loadSafetensors(path);
+    expect([tensors['x']!.toArraySync(), metadata]).toEqual([[1, 2.5], { k: 'v' }]);
+  });
+
+  test('a file that is missing or cut is named', async () => {
+    await expect(loadSafetensors(join(folder, 'none'))).rejects.toThrow(/there is no file .*none/);
+    await expect(loadSafetensors(folder)).rejects.toThrow(/cannot be read \(EISDIR\)/);
+    const path = join(folder, 'cut.safetensors');
+    writeFileSync(path, encodeSafetensors({ x: tensor([1, 2]) }).subarray(0, 40));
+    await expect(loadSafetensors(path)).rejects.toThrow(/cut\.safetensors: .*truncated/);
+  });
+
+  test('a failed write leaves the old file and nothing else', async () => {
+    const target = mkdtempSync(join(folder, 'atomic-'));
+    const path = join(target, 'file');
+    await writeFileAtomic(path, 'old');
+    await expect(writeFileAtomic(path, Symbol('no data') as never)).rejects.toThrow();
+    expect(readFileSync(path, 'utf8')).toBe('old');
+    expect(readdirSync(target)).toEqual(['file']);
+  });
+});
+
+const python = process.env['INFINIGRAD_PYTHON'];
+if (!python)
+  console.log(
+    'safetensors interchange: skipped (INFINIGRAD_PYTHON names no Python with numpy and safetensors)',
+  );
+describe.skipIf(!python)('the Python library', () => {
+  const run = (code: string): string =>
+    execFileSync(python!, ['-c', code], { cwd: folder, encoding: 'utf8' });
+
+  test('reads what we write', async () => {
+    const tensors = {
+      f: tensor([
+        [1.5, -2],
+        [3, 4],
+      ]),
+      d: tensor([1 / 3], { dtype: 'f64' }),
+      i: fromData(Int32Array.of(-7, 8), [2]),
+      b: tensor([true, false]),
+      u: fromData(Uint8Array.of(200), [1]),
+    };
+    await saveSafetensors(join(folder, 'ours.safetensors'), tensors);
+    const out = run(
+      "from safetensors.numpy import load_file\nimport json\nt = load_file('ours.safetensors')\nprint(json.dumps({k: [str(v.dtype), v.tolist()] for k, v in t.items()}))",
+    );
+    expect(JSON.parse(out)).toEqual({
+      f: [
+        'float32',
+        [
+          [1.5, -2],
+          [3, 4],
+        ],
+      ],
+      d: ['float64', [1 / 3]],
+      i: ['int32', [-7, 8]],
+      b: ['bool', [true, false]],
+      u: ['uint8', [200]],
+    });
+  });
+
+  test('writes what we read', async () => {
+    run(
+      "import numpy as np\nfrom safetensors.numpy import save_file\nsave_file({'a': np.arange(6, dtype=np.float32).reshape(2, 3), 'b': np.array([True]), 'c': np.array([1 / 3])}, 'theirs.safetensors', {'x': 'y'})",
+    );
+    const { tensors, metadata } = await loadSafetensors(join(folder, 'theirs.safetensors'));
+    expect(tensors['a']!.toArraySync()).toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+    ]);
+    expect([tensors['b']!.toArraySync(), tensors['c']!.toArraySync(), metadata]).toEqual([
+      [true],
+      [1 / 3],
+      { x: 'y' },
+    ]);
+  });
+});

@@ -1,0 +1,27 @@
+import { opNames, recordOf } from '@infinigrad/tensor';
+import { backendsAgree, errorsRefused, referenceAgrees, viewsAgree } from '@infinigrad/tensor/testing';
+import { describe, expect, it } from 'vitest';
+import { runs } from '../support.ts';
+
+describe.each(opNames)('%s', (op) => {
+  it('gives one result in every layout, f32', () => viewsAgree(op, { runs }));
+  it('gives one result in every layout, f64', () => viewsAgree(op, { runs, dtype: 'f64' }));
+  it('gives in f32 what it gives in f64', () => referenceAgrees(op, { runs }));
+  it('refuses what its record says it refuses', () => errorsRefused(op));
+  it('has a line of documentation and an error row', () => {
+    const { doc, errors } = recordOf(op);
+    expect(doc).toMatch(/\S.*\.$/s);
+    expect(
+      errors.length >=
+        (recordOf(op).accepts.every((dtypes) => dtypes.length === 5) && recordOf(op).kind === 'elementwise'
+          ? 0
+          : 1),
+    ).toBe(true);
+  });
+});
+
+describe('a backend under test', () => {
+  it.each(opNames)('agrees with the reference on %s (here: with itself)', (op) =>
+    backendsAgree(op, { runs: 10, backend: 'js' }),
+  );
+});
