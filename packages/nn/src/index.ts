@@ -1,6 +1,7 @@
-/** @infinigrad/nn: modules, layers, losses, optimizers. */
+/** @infinigrad/nn: modules, layers, losses and optimizers. */
 export * from './parameter.ts';
 export * from './module.ts';
+export type { InitStd } from './init.ts';
 export * from './layers/linear.ts';
 export * from './layers/embedding.ts';
 export * from './layers/norm.ts';
@@ -10,5 +11,6 @@ export * from './layers/rope.ts';
 export * from './layers/attention.ts';
 export * from './losses.ts';
 export * from './optim/adamw.ts';
-export * from './optim/clip.ts';
+export { clipGradNorm, gradNorm } from './optim/clip.ts';
 export * from './optim/schedule.ts';
+export type { GroupSettings, ParameterGroup, ResolvedGroup } from './optim/groups.ts';

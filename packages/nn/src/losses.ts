@@ -1,33 +1,62 @@
 /** Losses. */
-import { ShapeError, ValueError, type Tensor } from '@infinigrad/tensor';
+import { DTypeError, IndexError, sameShape, ShapeError, ValueError, type Tensor } from '@infinigrad/tensor';
 
 export interface CrossEntropyOptions {
-  /** Targets with this value count for nothing. Default -100. */
+  /** Targets of this value count for nothing. Default -100. */
   readonly ignoreIndex?: number;
-  /** `mean` over the targets that count, `sum`, or one loss for each target. Default `mean`. */
+  /** `mean` over the targets that count, `sum`, or `none`: a loss for each target, 0 for ignored ones. Default `mean`. */
   readonly reduction?: 'mean' | 'sum' | 'none';
-  /** Share of the target's weight that is spread evenly over all classes, in [0, 1). Default 0. */
+  /** Share of the target's probability that is spread evenly over all classes (arXiv 1512.00567). Default 0. */
   readonly labelSmoothing?: number;
 }
 
 /**
- * -log softmax(logits)[target], in nats. logits [..., classes], targets (i32) [...].
- * The mean over no target at all is 0 (PyTorch gives NaN).
- * @throws IndexError for a target outside 0 … classes - 1 that is not `ignoreIndex`
+ * -log softmax(logits)[target]. Where every target is ignored the mean is 0, with a gradient of 0 (PyTorch: NaN).
+ * @param logits [..., classes]
+ * @param targets integers [...], each from 0 to classes - 1 or `ignoreIndex`
+ * @throws ShapeError, DTypeError; IndexError for a target out of range
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   const { ignoreIndex = -100, reduction = 'mean', labelSmoothing = 0 } = options;
-  if (logits.rank !== targets.rank + 1 || targets.shape.some((n, i) => n !== logits.shape[i]))
-    throw new ShapeError('crossEntropy', 'logits must be [..., classes] and targets [...]', { operands: [logits, targets] });
-  if (!(labelSmoothing >= 0 && labelSmoothing < 1))
-    throw new ValueError('crossEntropy', `labelSmoothing must lie in [0, 1), got ${labelSmoothing}`);
+  const operands = [logits, targets];
+  if (logits.rank === 0 || !sameShape(logits.shape.slice(0, -1), targets.shape))
+    throw new ShapeError('crossEntropy', 'needs logits [..., classes] and targets [...]', { operands });
+  if (targets.dtype !== 'i32' && targets.dtype !== 'u8')
+    throw new DTypeError('crossEntropy', 'targets must be integers', {
+      operands,
+      hint: "cast('i32') converts",
+    });
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
+    throw new ValueError('crossEntropy', `labelSmoothing must lie in [0, 1], got ${labelSmoothing}`);
+  if (!['mean', 'sum', 'none'].includes(reduction))
+    throw new ValueError('crossEntropy', `reduction must be mean, sum or none, got '${String(reduction)}'`);
+  const classes = logits.shape.at(-1)!;
+  checkTargets(targets, classes, ignoreIndex, operands);
   const counted = targets.ne(ignoreIndex);
-  const logp = logits.logSoftmax();
-  const picked = logp.gather(-1, counted.where(targets, 0).unsqueeze(-1)).squeeze(-1);
-  const plain = picked.neg();
-  const smooth = labelSmoothing === 0 ? plain : plain.mul(1 - labelSmoothing).add(logp.mean(-1).mul(-labelSmoothing));
-  const losses = counted.where(smooth, 0);
+  const logProbabilities = logits.logSoftmax(-1);
+  const picked = logProbabilities.gather(-1, counted.where(targets, 0).unsqueeze(-1)).squeeze(-1);
+  const smoothed =
+    labelSmoothing === 0
+      ? picked
+      : picked.mul(1 - labelSmoothing).add(logProbabilities.mean(-1).mul(labelSmoothing));
+  const losses = counted.where(smoothed.neg(), 0);
   if (reduction === 'none') return losses;
   const total = losses.sum();
-  return reduction === 'sum' ? total : total.div(counted.sum().maximum(1));
+  return reduction === 'sum' ? total : total.div(counted.cast(total.dtype).sum().maximum(1));
+}
+
+/** Where the targets can be read at once; elsewhere it is up to the backend's gather to notice. */
+function checkTargets(
+  targets: Tensor,
+  classes: number,
+  ignoreIndex: number,
+  operands: readonly Tensor[],
+): void {
+  if (!targets.backend.synchronous) return;
+  for (const target of targets.dataSync())
+    if ((target < 0 || target >= classes) && target !== ignoreIndex)
+      throw new IndexError('crossEntropy', `target ${target} is out of range for ${classes} classes`, {
+        operands,
+        hint: `${ignoreIndex} (ignoreIndex) leaves a position out`,
+      });
 }

@@ -1,32 +1,61 @@
-/** A tensor that is trained: it keeps its identity while its value is replaced. */
-import '@infinigrad/autograd';
-import { apply, DTypeError, isContiguous, isFloat, sameShape, ShapeError, Tensor } from '@infinigrad/tensor';
+/** Parameters: the tensors that training changes. */
+import { noGrad } from '@infinigrad/autograd';
+import {
+  contiguousLayout,
+  DTypeError,
+  isContiguous,
+  isFloat,
+  sameShape,
+  ShapeError,
+  Tensor,
+} from '@infinigrad/tensor';
 
-/** A row-major tensor with the same elements and no history. Never one that repeats elements by stride 0. */
+/**
+ * The same elements, row-major, without history, in storage that holds nothing else. What already lies so is shared,
+ * not copied: elements never change under a handle.
+ */
 function owned(value: Tensor): Tensor {
-  const plain = value.detach();
-  return isContiguous(plain.layout) ? plain : apply('clone', [plain]);
+  const { layout, storage, dtype, shape, size } = value;
+  const alone = size > 0 && layout.offset === 0 && isContiguous(layout) && storage.bytes === bytesOf(value);
+  if (alone) return new Tensor(storage, contiguousLayout(shape), dtype);
+  return noGrad(() => value.detach().clone());
 }
 
+function bytesOf({ dtype, size }: Tensor): number {
+  return size * (dtype === 'f64' ? 8 : 4);
+}
+
+/** A leaf that requires a gradient, found by `Module.namedParameters` and updated by optimizers. */
 export class Parameter extends Tensor {
-  /** @throws DTypeError unless the value is floating point */
+  /**
+   * @param value the initial elements, f32 or f64; its history is left behind
+   * @throws DTypeError for other dtypes
+   */
   constructor(value: Tensor) {
     if (!isFloat(value.dtype))
-      throw new DTypeError('Parameter', 'only floating-point tensors can be trained', { operands: [value] });
+      throw new DTypeError('Parameter', 'needs a floating-point tensor', {
+        operands: [value],
+        hint: "cast('f32') converts",
+      });
     const { storage, layout, dtype } = owned(value);
     super(storage, layout, dtype);
     this.requiresGrad = true;
   }
 
   /**
-   * Gives the parameter a new value. Not between a forward pass and its backward pass: that is refused there.
-   * @throws ShapeError or DTypeError where the value does not have the parameter's shape and dtype
+   * Replaces the elements. A graph that saved the old ones refuses to run backward from then on.
+   * @throws ShapeError, DTypeError where the value's shape or dtype is not the parameter's
    */
   assign(value: Tensor): void {
     if (!sameShape(value.shape, this.shape))
-      throw new ShapeError('Parameter.assign', 'the value has another shape', { operands: [this, value] });
+      throw new ShapeError('Parameter.assign', 'parameter and value must have one shape', {
+        operands: [this, value],
+      });
     if (value.dtype !== this.dtype)
-      throw new DTypeError('Parameter.assign', 'the value has another dtype', { operands: [this, value], hint: `cast('${this.dtype}')` });
+      throw new DTypeError('Parameter.assign', 'parameter and value must have one dtype', {
+        operands: [this, value],
+        hint: `cast('${this.dtype}') converts`,
+      });
     const { storage, layout } = owned(value);
     this.storage = storage;
     this.layout = layout;

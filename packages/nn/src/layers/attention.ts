@@ -1,111 +1,176 @@
-/** Scaled dot-product attention under a causal mask. */
-import { arange, ShapeError, ValueError, type FloatDType, type Key, type Tensor } from '@infinigrad/tensor';
-import { Module } from '../module.ts';
+/** Causal scaled-dot-product attention, and the self-attention layer around it. */
+import {
+  DTypeError,
+  ShapeError,
+  ValueError,
+  type Backend,
+  type FloatDType,
+  type Key,
+  type Tensor,
+} from '@infinigrad/tensor';
+import { checkSizes, type InitStd } from '../init.ts';
 import { Linear } from './linear.ts';
+import { Module } from '../module.ts';
 import type { RotaryEmbedding } from './rope.ts';
 
 export interface CausalAttentionOptions {
-  /** bool, broadcasting against [..., queries, keys]: false where a key must not be seen. */
+  /**
+   * bool, broadcasts to [..., T_q, T_k]; false where a query must not see a key. A query that sees no key at all
+   * gets zeros, and gives none of its gradient on.
+   */
   readonly mask?: Tensor;
-  /** Factor on the scores. Default 1/√d. */
+  /** Factor of the scores. Default 1/√d. */
   readonly scale?: number;
 }
 
-/**
- * softmax(scale · q kᵀ) v where no query sees a later key (Vaswani et al., arXiv 1706.03762, eq. 1).
- * q [..., queries, d], k [..., keys, d], v [..., keys, d_v] → [..., queries, d_v]. With fewer queries than keys they
- * stand at the end. A query that may see no key at all gives zeros.
- */
-export function causalAttention(q: Tensor, k: Tensor, v: Tensor, { mask, scale }: CausalAttentionOptions = {}): Tensor {
-  const [queries, d] = q.shape.slice(-2) as [number, number];
-  const keys = k.shape.at(-2)!;
-  if (queries > keys) throw new ShapeError('causalAttention', 'more queries than keys', { operands: [q, k] });
-  const scores = q.mul(scale ?? 1 / Math.sqrt(d)).matmul(k.transpose());
-  const seen = causalMask(queries, keys);
-  if (!mask) return seen.where(scores, -Infinity).softmax().matmul(v);
-  // Masked scores are very low rather than -Infinity, so that a row without any key stays finite; it is zeroed after.
-  const allowed = seen.logicalAnd(mask);
-  const weights = allowed.where(scores, -1e30).softmax();
-  return allowed.where(weights, 0).matmul(v);
-}
+const causalMasks = new WeakMap<Backend, Map<string, Tensor>>();
+const causalMasksKept = 32;
 
-const masks = new Map<string, Tensor>();
-
-/** bool [queries, keys]: key ≤ query, aligned at the end. */
-function causalMask(queries: number, keys: number): Tensor {
+/** bool [T_q, T_k]: query i sees key j where j ≤ i + T_k - T_q. Made once for each pair of lengths. */
+function causalMask(scores: Tensor): Tensor {
+  const [queries, keys] = scores.shape.slice(-2) as [number, number];
+  let known = causalMasks.get(scores.backend);
+  if (!known) causalMasks.set(scores.backend, (known = new Map()));
   const name = `${queries} ${keys}`;
-  let mask = masks.get(name);
+  let mask = known.get(name);
   if (!mask) {
-    mask = arange(keys).unsqueeze(0).le(arange(keys - queries, keys).unsqueeze(1));
-    if (masks.size >= 64) masks.clear();
-    masks.set(name, mask);
+    if (known.size >= causalMasksKept) known.delete(known.keys().next().value!);
+    known.set(name, (mask = scores.detach().triangleMask(keys - queries)));
   }
   return mask;
 }
 
+/**
+ * softmax(scale · q kᵀ, over the keys not later than the query) v.
+ * @param q [..., T_q, d]
+ * @param k [..., T_k, d], T_k ≥ T_q: the last query stands beside the last key
+ * @param v [..., T_k, d_v]; leading axes of all three broadcast
+ * @returns [..., T_q, d_v]
+ */
+export function causalAttention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  { mask, scale }: CausalAttentionOptions = {},
+): Tensor {
+  const operands = [q, k, v];
+  if (operands.some((x) => x.rank < 2))
+    throw new ShapeError('causalAttention', 'needs queries, keys and values [..., T, d]', { operands });
+  const [queries, d] = q.shape.slice(-2) as [number, number];
+  const keys = k.shape.at(-2)!;
+  if (k.shape.at(-1) !== d)
+    throw new ShapeError('causalAttention', 'queries and keys differ in size', { operands });
+  if (v.shape.at(-2) !== keys)
+    throw new ShapeError('causalAttention', 'keys and values differ in number', { operands });
+  if (queries > keys)
+    throw new ShapeError('causalAttention', `${queries} queries for ${keys} keys`, {
+      operands,
+      hint: 'the last query stands beside the last key',
+    });
+  if (mask && mask.dtype !== 'bool')
+    throw new DTypeError('causalAttention', 'the mask must be bool', {
+      operands: [mask],
+      hint: 'true where a query may see a key',
+    });
+  const scores = q.mul(scale ?? 1 / Math.sqrt(d)).matmul(k.transpose());
+  const causal = queries > 1 ? causalMask(scores) : null;
+  if (!mask) return (causal ? causal.where(scores, -Infinity) : scores).softmax().matmul(v);
+  const visible = causal ? causal.logicalAnd(mask) : mask;
+  // A line of -Infinity has no softmax: such lines see everything, and what comes of it is thrown away.
+  const any = visible.any(-1, true);
+  const weights = visible.logicalOr(any.logicalNot()).where(scores, -Infinity).softmax();
+  return any.where(weights.matmul(v), 0);
+}
+
 export interface CausalSelfAttentionOptions {
   readonly numHeads: number;
-  /** Each serves numHeads / numKvHeads neighbouring query heads. Default numHeads. */
+  /** Heads of keys and values; each serves numHeads / numKvHeads neighbouring query heads. Default numHeads. */
   readonly numKvHeads?: number;
   /** Default dim / numHeads. */
   readonly headDim?: number;
+  /** Decides the initial weights. */
   readonly key: Key;
-  /** Standard deviation of the weights. Default: PyTorch's uniform initialisation. */
-  readonly std?: number;
-  /** Positions; none unless given. */
+  /** As in `Linear`, for all four projections. */
+  readonly std?: InitStd;
+  /** Turns queries and keys by their positions. Default null: no positions. */
   readonly rope?: RotaryEmbedding | null;
   /** Default f32. */
   readonly dtype?: FloatDType;
 }
 
-/** Multi-head causal self-attention without biases, [batch, length, dim] → the same. */
+/** Multi-head causal self-attention, without biases; with fewer key-value heads: grouped-query attention (arXiv 2305.13245). */
 export class CausalSelfAttention extends Module {
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  readonly rope: RotaryEmbedding | null;
+  /** [numHeads · headDim, dim]. */
   readonly qProj: Linear;
+  /** [numKvHeads · headDim, dim]. */
   readonly kProj: Linear;
+  /** [numKvHeads · headDim, dim]. */
   readonly vProj: Linear;
+  /** [dim, numHeads · headDim]. */
   readonly oProj: Linear;
-  private readonly numHeads: number;
-  private readonly numKvHeads: number;
-  private readonly headDim: number;
-  private readonly rope: RotaryEmbedding | null;
 
   constructor(dim: number, options: CausalSelfAttentionOptions) {
     super();
-    const { numHeads, numKvHeads = numHeads, headDim = dim / numHeads, key, std, rope = null, dtype = 'f32' } = options;
-    if (!Number.isInteger(headDim)) throw new ValueError('CausalSelfAttention', `dim ${dim} does not divide into ${numHeads} heads`);
+    const {
+      numHeads,
+      numKvHeads = numHeads,
+      headDim = dim / numHeads,
+      key,
+      std,
+      rope = null,
+      dtype = 'f32',
+    } = options;
+    checkSizes('CausalSelfAttention', { dim, numHeads, numKvHeads, headDim });
     if (numHeads % numKvHeads !== 0)
-      throw new ValueError('CausalSelfAttention', `numHeads ${numHeads} is not a multiple of numKvHeads ${numKvHeads}`);
+      throw new ValueError(
+        'CausalSelfAttention',
+        `numHeads ${numHeads} is not a multiple of numKvHeads ${numKvHeads}`,
+      );
+    if (rope && rope.headDim !== headDim)
+      throw new ValueError(
+        'CausalSelfAttention',
+        `the rotary embedding is for headDim ${rope.headDim}, not ${headDim}`,
+      );
     const keys = key.split(4) as [Key, Key, Key, Key];
     const linear = (inputs: number, outputs: number, k: Key): Linear =>
       new Linear(inputs, outputs, { key: k, bias: false, dtype, ...(std !== undefined && { std }) });
-    this.qProj = linear(dim, numHeads * headDim, keys[0]);
-    this.kProj = linear(dim, numKvHeads * headDim, keys[1]);
-    this.vProj = linear(dim, numKvHeads * headDim, keys[2]);
-    this.oProj = linear(numHeads * headDim, dim, keys[3]);
     this.numHeads = numHeads;
     this.numKvHeads = numKvHeads;
     this.headDim = headDim;
     this.rope = rope;
+    this.qProj = linear(dim, numHeads * headDim, keys[0]);
+    this.kProj = linear(dim, numKvHeads * headDim, keys[1]);
+    this.vProj = linear(dim, numKvHeads * headDim, keys[2]);
+    this.oProj = linear(numHeads * headDim, dim, keys[3]);
   }
 
-  /** @param mask bool [batch, length], false for padding, which is not attended to */
+  /**
+   * @param x [batch, T, dim]
+   * @param mask bool [batch, T], false for tokens that no query may see (padding)
+   * @returns [batch, T, dim]
+   */
   forward(x: Tensor, mask?: Tensor): Tensor {
     const { numHeads, numKvHeads, headDim, rope } = this;
-    if (x.rank !== 3) throw new ShapeError('CausalSelfAttention', 'needs [batch, length, dim]', { operands: [x] });
+    if (x.rank !== 3) throw new ShapeError('CausalSelfAttention', 'needs [batch, T, dim]', { operands: [x] });
     const [batch, length] = x.shape as readonly [number, number, number];
-    const split = (y: Tensor, heads: number): Tensor => y.reshape([batch, length, heads, headDim]).permute([0, 2, 1, 3]);
-    const turn = (y: Tensor): Tensor => (rope ? rope.apply(y) : y);
-    const q = turn(split(this.qProj.forward(x), numHeads));
-    const k = repeatHeads(turn(split(this.kProj.forward(x), numKvHeads)), numHeads);
-    const v = repeatHeads(split(this.vProj.forward(x), numKvHeads), numHeads);
-    const attended = causalAttention(q, k, v, mask ? { mask: mask.reshape([batch, 1, 1, length]) } : {});
-    return this.oProj.forward(attended.permute([0, 2, 1, 3]).reshape([batch, length, numHeads * headDim]));
+    if (mask && !(mask.rank === 2 && mask.shape[0] === batch && mask.shape[1] === length))
+      throw new ShapeError('CausalSelfAttention', `the mask must be [${batch}, ${length}]`, {
+        operands: [x, mask],
+      });
+    // [batch, kvHeads, group, T, headDim]: the query heads of a group meet their keys by broadcasting.
+    const split = (y: Tensor, group: number): Tensor =>
+      y.reshape([batch, length, numKvHeads, group, headDim]).permute([0, 2, 3, 1, 4]);
+    const group = numHeads / numKvHeads;
+    const q = split(this.qProj.forward(x), group);
+    const k = split(this.kProj.forward(x), 1);
+    const v = split(this.vProj.forward(x), 1);
+    const turned = (y: Tensor): Tensor => (rope ? rope.apply(y) : y);
+    const keyMask = mask?.reshape([batch, 1, 1, 1, length]);
+    const mixed = causalAttention(turned(q), turned(k), v, keyMask ? { mask: keyMask } : {});
+    return this.oProj.forward(mixed.permute([0, 3, 1, 2, 4]).reshape([batch, length, numHeads * headDim]));
   }
-}
-
-/** [batch, kvHeads, ...] → [batch, heads, ...], each head repeated for its neighbouring queries: 0, 0, 1, 1, … */
-export function repeatHeads(x: Tensor, heads: number): Tensor {
-  const [batch, kvHeads, ...rest] = x.shape as readonly [number, number, ...number[]];
-  if (kvHeads === heads) return x;
-  return x.unsqueeze(2).expand([batch, kvHeads, heads / kvHeads, ...rest]).reshape([batch, heads, ...rest]);
 }

@@ -1,5 +1,6 @@
-/** Affine maps. */
-import { ShapeError, type FloatDType, type Key, type Tensor } from '@infinigrad/tensor';
+/** Linear layers. */
+import { sizeOf, ShapeError, zeros, type FloatDType, type Key, type Tensor } from '@infinigrad/tensor';
+import { checkSizes, initialWeight, type InitStd } from '../init.ts';
 import { Module } from '../module.ts';
 import { Parameter } from '../parameter.ts';
 
@@ -8,35 +9,54 @@ export interface LinearOptions {
   readonly key: Key;
   /** Default true. */
   readonly bias?: boolean;
-  /** Draw weights from a normal distribution of this standard deviation, with zero bias. Default: uniform in ±1/√inFeatures, as PyTorch. */
-  readonly std?: number;
+  /** Weights start normal with this standard deviation and the bias at 0. Default: both uniform within ±1/√inFeatures. */
+  readonly std?: InitStd;
   /** Default f32. */
   readonly dtype?: FloatDType;
 }
 
-/** y = x Wᵀ + b: [..., inFeatures] → [..., outFeatures]. */
+/** y = x Wᵀ + b over the last axis. */
 export class Linear extends Module {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
   /** [outFeatures, inFeatures]. */
   readonly weight: Parameter;
   /** [outFeatures]. */
   readonly bias: Parameter | null;
 
-  constructor(inFeatures: number, outFeatures: number, { key, bias = true, std, dtype = 'f32' }: LinearOptions) {
+  constructor(
+    inFeatures: number,
+    outFeatures: number,
+    { key, bias = true, std, dtype = 'f32' }: LinearOptions,
+  ) {
     super();
+    checkSizes('Linear', { inFeatures, outFeatures });
     const [weightKey, biasKey] = key.split(2) as [Key, Key];
-    const bound = 1 / Math.sqrt(inFeatures);
-    const draw = (k: Key, shape: readonly number[], spread: number | undefined): Tensor =>
-      spread === undefined ? k.uniform(shape, { min: -bound, max: bound, dtype }) : k.normal(shape, { std: spread, dtype });
-    this.weight = new Parameter(draw(weightKey, [outFeatures, inFeatures], std));
-    this.bias = bias ? new Parameter(draw(biasKey, [outFeatures], std === undefined ? undefined : 0)) : null;
+    const biasShape = [outFeatures];
+    this.inFeatures = inFeatures;
+    this.outFeatures = outFeatures;
+    this.weight = new Parameter(initialWeight(weightKey, [outFeatures, inFeatures], inFeatures, std, dtype));
+    const initialBias = (): Tensor =>
+      std === undefined
+        ? initialWeight(biasKey, biasShape, inFeatures, undefined, dtype)
+        : zeros(biasShape, { dtype });
+    this.bias = bias ? new Parameter(initialBias()) : null;
   }
 
+  /**
+   * [..., inFeatures] → [..., outFeatures].
+   * @throws ShapeError where the last axis is not of size inFeatures
+   */
   forward(x: Tensor): Tensor {
-    const [outFeatures, inFeatures] = this.weight.shape as readonly [number, number];
-    if (x.rank === 0 || x.shape.at(-1) !== inFeatures)
-      throw new ShapeError('Linear', `the last axis must have size ${inFeatures}`, { operands: [x, this.weight] });
-    // One product of two matrices, whatever the leading axes
-    const rows = x.reshape([-1, inFeatures]).matmul(this.weight.transpose());
-    return (this.bias ? rows.add(this.bias) : rows).reshape([...x.shape.slice(0, -1), outFeatures]);
+    if (x.shape.at(-1) !== this.inFeatures)
+      throw new ShapeError('Linear', `the last axis must have size ${this.inFeatures}`, {
+        operands: [x, this.weight],
+      });
+    // All rows in one matrix: one product forward, and one for the gradient of the weight.
+    const lead = x.shape.slice(0, -1);
+    const rows = x.rank === 2 ? x : x.reshape([sizeOf(lead), this.inFeatures]);
+    const y = rows.matmul(this.weight.transpose());
+    const shifted = this.bias ? y.add(this.bias) : y;
+    return x.rank === 2 ? shifted : shifted.reshape([...lead, this.outFeatures]);
   }
 }

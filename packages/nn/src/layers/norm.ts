@@ -1,53 +1,77 @@
 /** Normalisation over the last axis. */
-import { ones, ShapeError, zeros, type FloatDType, type Tensor } from '@infinigrad/tensor';
+import { ones, ShapeError, ValueError, zeros, type FloatDType, type Tensor } from '@infinigrad/tensor';
+import { checkSizes } from '../init.ts';
 import { Module } from '../module.ts';
 import { Parameter } from '../parameter.ts';
 
-function checkDim(layer: string, x: Tensor, weight: Tensor): void {
-  if (x.rank === 0 || x.shape.at(-1) !== weight.size)
+function checkEps(layer: string, eps: number): void {
+  if (!(eps >= 0 && eps < Infinity)) throw new ValueError(layer, `eps must be a number ≥ 0, got ${eps}`);
+}
+
+function checkLast(layer: string, x: Tensor, weight: Parameter): void {
+  if (x.shape.at(-1) !== weight.size)
     throw new ShapeError(layer, `the last axis must have size ${weight.size}`, { operands: [x, weight] });
 }
 
-/** x / √(mean x² + eps) · weight (Zhang and Sennrich, arXiv 1910.07467). */
+/** x / √(mean x² + eps) · weight (arXiv 1910.07467, eq. 4). */
 export class RMSNorm extends Module {
-  /** [dim], ones at first. */
-  readonly weight: Parameter;
   readonly eps: number;
+  /** [dim], ones to start with. */
+  readonly weight: Parameter;
 
-  /** @param options.eps default 1e-6 */
-  constructor(dim: number, { eps = 1e-6, dtype = 'f32' }: { readonly eps?: number; readonly dtype?: FloatDType } = {}) {
+  constructor(
+    dim: number,
+    { eps = 1e-6, dtype = 'f32' }: { readonly eps?: number; readonly dtype?: FloatDType } = {},
+  ) {
     super();
-    this.weight = new Parameter(ones([dim], { dtype }));
+    checkSizes('RMSNorm', { dim });
+    checkEps('RMSNorm', eps);
     this.eps = eps;
+    this.weight = new Parameter(ones([dim], { dtype }));
   }
 
+  /**
+   * [..., dim] → [..., dim].
+   * @throws ShapeError where the last axis is not of size dim
+   */
   forward(x: Tensor): Tensor {
-    checkDim('RMSNorm', x, this.weight);
+    checkLast('RMSNorm', x, this.weight);
     return x.mul(x.square().mean(-1, true).add(this.eps).rsqrt()).mul(this.weight);
   }
 }
 
-/** (x - mean) / √(variance + eps) · weight + bias, with the population variance (Ba et al., arXiv 1607.06450). */
-export class LayerNorm extends Module {
-  /** [dim], ones at first. */
-  readonly weight: Parameter;
-  /** [dim], zeros at first. */
-  readonly bias: Parameter | null;
-  readonly eps: number;
+export interface LayerNormOptions {
+  /** Default 1e-5. */
+  readonly eps?: number;
+  /** Default true. */
+  readonly bias?: boolean;
+  /** Default f32. */
+  readonly dtype?: FloatDType;
+}
 
-  /** @param options.eps default 1e-5 */
-  constructor(
-    dim: number,
-    { eps = 1e-5, bias = true, dtype = 'f32' }: { readonly eps?: number; readonly bias?: boolean; readonly dtype?: FloatDType } = {},
-  ) {
+/** (x - mean) / √(variance + eps) · weight + bias, with the variance of the population (arXiv 1607.06450). */
+export class LayerNorm extends Module {
+  readonly eps: number;
+  /** [dim], ones to start with. */
+  readonly weight: Parameter;
+  /** [dim], zeros to start with. */
+  readonly bias: Parameter | null;
+
+  constructor(dim: number, { eps = 1e-5, bias = true, dtype = 'f32' }: LayerNormOptions = {}) {
     super();
+    checkSizes('LayerNorm', { dim });
+    checkEps('LayerNorm', eps);
+    this.eps = eps;
     this.weight = new Parameter(ones([dim], { dtype }));
     this.bias = bias ? new Parameter(zeros([dim], { dtype })) : null;
-    this.eps = eps;
   }
 
+  /**
+   * [..., dim] → [..., dim].
+   * @throws ShapeError where the last axis is not of size dim
+   */
   forward(x: Tensor): Tensor {
-    checkDim('LayerNorm', x, this.weight);
+    checkLast('LayerNorm', x, this.weight);
     const centred = x.sub(x.mean(-1, true));
     const scaled = centred.mul(centred.square().mean(-1, true).add(this.eps).rsqrt()).mul(this.weight);
     return this.bias ? scaled.add(this.bias) : scaled;

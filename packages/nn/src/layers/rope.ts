@@ -1,50 +1,87 @@
-/** Rotary position embedding (Su et al., arXiv 2104.09864), in the rotate-half convention of LLaMA and Hugging Face. */
-import { concat, fromData, isFloat, ShapeError, ValueError, type DType, type Tensor } from '@infinigrad/tensor';
+/** Rotary position embedding (RoFormer, arXiv 2104.09864), in the rotate-half layout of LLaMA and Hugging Face. */
+import { DTypeError, fromData, isFloat, ShapeError, ValueError, type Tensor } from '@infinigrad/tensor';
+
+/** Tables up to this many positions are kept; further ones are made for the call. */
+const keptPositions = 2 ** 16;
+
+/** Cosines and signed sines, each [positions, 2, headDim / 2]. */
+interface Tables {
+  readonly positions: number;
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+}
 
 /**
- * Rotates the pairs (i, i + d/2) of each vector by position · base^(-2i/d), so that scalar products depend on
- * positions through their difference alone.
+ * Turns the pair (x_i, x_{i + d/2}) at position t by the angle t · base^(-2i/d), so that scalar products of queries
+ * and keys depend on their distance alone.
  */
 export class RotaryEmbedding {
   readonly headDim: number;
   readonly base: number;
-  private readonly tables = new Map<string, { cos: Tensor; sin: Tensor }>();
+  /** By backend and dtype. */
+  readonly #tables = new Map<string, Tables>();
 
-  /** @param options.base default 10000 */
+  /** @param headDim even; base: default 10000 */
   constructor(headDim: number, { base = 10000 }: { readonly base?: number } = {}) {
     if (!Number.isInteger(headDim) || headDim < 2 || headDim % 2 !== 0)
       throw new ValueError('RotaryEmbedding', `headDim must be an even integer ≥ 2, got ${headDim}`);
+    if (!(base > 0 && base < Infinity))
+      throw new ValueError('RotaryEmbedding', `base must be a number > 0, got ${base}`);
     this.headDim = headDim;
     this.base = base;
   }
 
-  /** x [..., length, headDim], whose first vector stands at position `offset`. */
+  /**
+   * @param x [..., T, headDim]
+   * @param offset the position of the first of the T vectors. Default 0
+   * @returns x turned, of the same shape
+   */
   apply(x: Tensor, offset = 0): Tensor {
     const { headDim } = this;
     if (x.rank < 2 || x.shape.at(-1) !== headDim)
-      throw new ShapeError('RotaryEmbedding', `needs [..., length, ${headDim}]`, { operands: [x] });
-    const { cos, sin } = this.table(x.shape.at(-2)!, offset, x.dtype);
-    const half = headDim / 2;
-    const [first, second] = [x.narrow(-1, 0, half), x.narrow(-1, half, half)];
-    return x.mul(cos).add(concat([second.neg(), first], -1).mul(sin));
+      throw new ShapeError('RotaryEmbedding', `needs [..., T, ${headDim}]`, { operands: [x] });
+    if (!isFloat(x.dtype))
+      throw new DTypeError('RotaryEmbedding', 'needs a floating-point tensor', { operands: [x] });
+    if (!Number.isInteger(offset) || offset < 0)
+      throw new ValueError('RotaryEmbedding', `the offset must be an integer ≥ 0, got ${offset}`);
+    const lead = x.shape.slice(0, -1);
+    const { cos, sin } = this.at(x, offset, lead.at(-1)!);
+    // (x₁, x₂) → (x₁ cos - x₂ sin, x₂ cos + x₁ sin); the halves on an axis of their own are swapped without copying.
+    const halves = x.reshape([...lead, 2, headDim / 2]);
+    return halves.mul(cos).add(halves.flip(-2).mul(sin)).reshape(x.shape);
   }
 
-  /** cos and sin, [length, headDim], computed in f64. */
-  private table(length: number, offset: number, dtype: DType): { cos: Tensor; sin: Tensor } {
-    const kind = isFloat(dtype) ? dtype : 'f32';
-    const name = `${length} ${offset} ${kind}`;
-    let table = this.tables.get(name);
-    if (!table) {
-      const { headDim, base } = this;
-      const half = headDim / 2;
-      const angles = Float64Array.from({ length: length * headDim }, (_, k) => {
-        const i = (k % headDim) % half;
-        return (offset + Math.floor(k / headDim)) * base ** ((-2 * i) / headDim);
-      });
-      const of = (f: (x: number) => number): Tensor => fromData(angles.map(f), [length, headDim], { dtype: kind });
-      if (this.tables.size >= 64) this.tables.clear();
-      this.tables.set(name, (table = { cos: of(Math.cos), sin: of(Math.sin) }));
+  private at(x: Tensor, offset: number, length: number): { cos: Tensor; sin: Tensor } {
+    const end = offset + length;
+    if (end > keptPositions) return this.tables(x, offset, length);
+    const name = `${x.backend.name}/${x.dtype}`;
+    let kept = this.#tables.get(name);
+    if (!kept || kept.positions < end)
+      this.#tables.set(name, (kept = this.tables(x, 0, Math.max(end, 2 * (kept?.positions ?? 0)))));
+    return { cos: kept.cos.narrow(0, offset, length), sin: kept.sin.narrow(0, offset, length) };
+  }
+
+  /** Computed in f64, whatever the dtype they end in. */
+  private tables({ dtype, backend }: Tensor, offset: number, positions: number): Tables {
+    const { headDim, base } = this;
+    const half = headDim / 2;
+    const cos = new Float64Array(positions * headDim);
+    const sin = new Float64Array(positions * headDim);
+    for (let i = 0; i < half; i++) {
+      const frequency = base ** ((-2 * i) / headDim);
+      for (let t = 0; t < positions; t++) {
+        const angle = (offset + t) * frequency;
+        const at = t * headDim + i;
+        cos[at] = cos[at + half] = Math.cos(angle);
+        sin[at + half] = Math.sin(angle);
+        sin[at] = -sin[at + half]!;
+      }
     }
-    return table;
+    const shape = [positions, 2, half];
+    return {
+      positions,
+      cos: fromData(cos, shape, { dtype, backend }),
+      sin: fromData(sin, shape, { dtype, backend }),
+    };
   }
 }

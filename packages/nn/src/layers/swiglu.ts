@@ -1,17 +1,19 @@
-/** The gated feed-forward layer of LLaMA. */
+/** The gated feed-forward layer of LLaMA and its kin. */
 import type { FloatDType, Key, Tensor } from '@infinigrad/tensor';
-import { Module } from '../module.ts';
+import type { InitStd } from '../init.ts';
 import { Linear } from './linear.ts';
+import { Module } from '../module.ts';
 
 export interface SwiGLUOptions {
+  /** Decides the initial weights. */
   readonly key: Key;
-  /** Standard deviation of the weights, given the number of inputs. Default: PyTorch's uniform initialisation. */
-  readonly std?: (fanIn: number) => number;
+  /** As in `Linear`, for all three layers. */
+  readonly std?: InitStd;
   /** Default f32. */
   readonly dtype?: FloatDType;
 }
 
-/** down(silu(gate(x)) · up(x)), without biases (Shazeer, arXiv 2002.05202, eq. 6). */
+/** down(silu(gate x) · up x), without biases (arXiv 2002.05202, eq. 6). */
 export class SwiGLU extends Module {
   readonly gateProj: Linear;
   readonly upProj: Linear;
@@ -19,14 +21,14 @@ export class SwiGLU extends Module {
 
   constructor(dim: number, hiddenDim: number, { key, std, dtype = 'f32' }: SwiGLUOptions) {
     super();
-    const keys = key.split(3) as [Key, Key, Key];
-    const linear = (inputs: number, outputs: number, k: Key): Linear =>
-      new Linear(inputs, outputs, { key: k, bias: false, dtype, ...(std && { std: std(inputs) }) });
-    this.gateProj = linear(dim, hiddenDim, keys[0]);
-    this.upProj = linear(dim, hiddenDim, keys[1]);
-    this.downProj = linear(hiddenDim, dim, keys[2]);
+    const [gate, up, down] = key.split(3) as [Key, Key, Key];
+    const options = { bias: false, dtype, ...(std !== undefined && { std }) };
+    this.gateProj = new Linear(dim, hiddenDim, { key: gate, ...options });
+    this.upProj = new Linear(dim, hiddenDim, { key: up, ...options });
+    this.downProj = new Linear(hiddenDim, dim, { key: down, ...options });
   }
 
+  /** [..., dim] → [..., dim]. */
   forward(x: Tensor): Tensor {
     return this.downProj.forward(this.gateProj.forward(x).silu().mul(this.upProj.forward(x)));
   }

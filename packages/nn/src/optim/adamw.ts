@@ -1,189 +1,250 @@
-/** AdamW: Adam with decoupled weight decay (Kingma and Ba, arXiv 1412.6980; Loshchilov and Hutter, arXiv 1711.05101). */
-import { noGrad } from '@infinigrad/autograd';
-import { sameShape, ValueError, zerosLike, type Tensor } from '@infinigrad/tensor';
+/** AdamW: Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), step for step as PyTorch's. */
+import { enableGrad, noGrad } from '@infinigrad/autograd';
+import { IndexError, sameShape, scalar, ShapeError, Tensor, ValueError, zerosLike } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
-import { clipGradNorm, gradNorm } from './clip.ts';
+import { checkMaxNorm, clipFactor, squaredNorms } from './clip.ts';
 import type { Schedule } from './schedule.ts';
-
-/** Parameters with settings of their own; what is left out is the optimizer's. */
-export interface ParameterGroup {
-  readonly params: Iterable<Parameter>;
-  readonly name?: string;
-  readonly learningRate?: number;
-  readonly weightDecay?: number;
-  readonly betas?: readonly [number, number];
-  readonly eps?: number;
-}
+import { resolveGroups, type GroupSettings, type ParameterGroup, type ResolvedGroup } from './groups.ts';
 
 export interface AdamWOptions {
   /** Default 1e-3. */
   readonly learningRate?: number;
-  /** Decay rates of the two moments. Default [0.9, 0.999]. */
+  /** Default [0.9, 0.999]. */
   readonly betas?: readonly [number, number];
   /** Added to the root of the second moment. Default 1e-8. */
   readonly eps?: number;
-  /** Default 0.01. */
+  /** A step multiplies a parameter by 1 - learning rate · weightDecay. Default 0.01. */
   readonly weightDecay?: number;
-  /** Scale all gradients down together where their 2-norm exceeds this. Default: no limit. */
+  /** Gradients are scaled down together where their common 2-norm is above this. Default: never. */
   readonly maxGradNorm?: number;
-  /** Factor on all learning rates, by steps done. Default 1. */
+  /** Factor of all learning rates at a step, counted from 0. Default 1 throughout. */
   readonly schedule?: Schedule;
 }
 
+/** Running means for one parameter. */
+interface Moments {
+  /** Updates this parameter has had; one without a gradient is passed over. */
+  steps: number;
+  mean: Tensor;
+  meanSquare: Tensor;
+}
+
+/** Everything that an exact resume needs, beside the parameters and the options. */
 export interface OptimizerState {
   readonly step: number;
+  /** `<i>.step` (i32), `<i>.moment` and `<i>.secondMoment` for the i-th parameter, counted through all groups. */
   readonly tensors: Record<string, Tensor>;
 }
 
-interface Slot {
-  readonly parameter: Parameter;
-  readonly group: number;
-  moment: Tensor;
-  secondMoment: Tensor;
-}
-
-type Settings = Required<Pick<AdamWOptions, 'learningRate' | 'betas' | 'eps' | 'weightDecay'>>;
-
 export class AdamW {
-  /** Steps done. */
+  readonly groups: readonly ResolvedGroup[];
+  /** Steps taken. */
   stepCount = 0;
-  /** The 2-norm of all gradients at the last step, before clipping. */
+  /** The common 2-norm of all gradients at the last step, before clipping; null before the first. */
   lastGradNorm: number | null = null;
-  private readonly groups: readonly Settings[];
-  private readonly slots: readonly Slot[];
-  private readonly maxGradNorm: number | undefined;
-  private readonly schedule: Schedule;
+  readonly #maxGradNorm: number | undefined;
+  readonly #schedule: Schedule;
+  readonly #moments = new Map<Parameter, Moments>();
 
-  /** @throws ValueError for settings that make no sense, or a parameter in two groups */
-  constructor(parameters: Iterable<Parameter> | readonly ParameterGroup[], options: AdamWOptions = {}) {
-    const { learningRate = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01, maxGradNorm, schedule = () => 1 } = options;
-    const given = [...(parameters as Iterable<Parameter | ParameterGroup>)];
-    const isGroup = (x: Parameter | ParameterGroup): x is ParameterGroup => 'params' in x;
-    const groups: readonly ParameterGroup[] = given.every(isGroup) ? given : [{ params: given as Parameter[] }];
-    this.groups = groups.map((g) => checked({ learningRate, betas, eps, weightDecay, ...pickSettings(g) }));
-    const seen = new Set<Parameter>();
-    this.slots = groups.flatMap(({ params }, group) =>
-      [...params].map((parameter) => {
-        if (seen.has(parameter)) throw new ValueError('AdamW', 'a parameter is listed twice', { operands: [parameter] });
-        seen.add(parameter);
-        return { parameter, group, moment: zerosLike(parameter), secondMoment: zerosLike(parameter) };
-      }),
-    );
-    if (this.slots.length === 0) throw new ValueError('AdamW', 'there are no parameters to train');
-    this.maxGradNorm = maxGradNorm;
-    this.schedule = schedule;
+  /** @throws ValueError for no parameters, one named twice, or settings out of range */
+  constructor(params: Iterable<Parameter> | readonly ParameterGroup[], options: AdamWOptions = {}) {
+    const {
+      learningRate = 1e-3,
+      betas = [0.9, 0.999],
+      eps = 1e-8,
+      weightDecay = 0.01,
+      maxGradNorm,
+      schedule = () => 1,
+    } = options;
+    const defaults: GroupSettings = { learningRate, betas, eps, weightDecay };
+    if (maxGradNorm !== undefined) checkMaxNorm('AdamW', maxGradNorm);
+    this.groups = resolveGroups('AdamW', params, defaults);
+    this.#maxGradNorm = maxGradNorm;
+    this.#schedule = schedule;
   }
 
-  /** The first group's learning rate for the next step. */
+  /** The first group's learning rate for the step to come, schedule included. */
   get learningRate(): number {
-    return this.groups[0]!.learningRate * this.schedule(this.stepCount);
+    return this.learningRateAt();
   }
 
-  private get parameters(): Parameter[] {
-    return this.slots.map(({ parameter }) => parameter);
-  }
-
-  /** Forgets all gradients. */
-  zeroGrad(): void {
-    for (const p of this.parameters) p.grad = null;
+  /** Every parameter, through all groups. */
+  get parameters(): Parameter[] {
+    return this.groups.flatMap(({ params }) => params);
   }
 
   /**
-   * One training step: evaluates the loss, differentiates it, clips, updates.
-   * @returns the loss, without history
-   * @throws ValueError naming the step where the loss or a gradient is not finite; no parameter is changed then
+   * The learning rate of a group, schedule included.
+   * @param group its place or its name. Default 0
+   * @param step counted from 0. Default: the step to come
    */
-  minimize(loss: () => Tensor): Tensor {
-    this.zeroGrad();
-    const value = loss();
-    const number = value.itemSync();
-    if (!Number.isFinite(number))
-      throw new ValueError('AdamW.minimize', `the loss is ${number} at step ${this.stepCount + 1}`, {
-        hint: 'the parameters are as they were; try a lower learning rate or clip gradients',
+  learningRateAt(group: number | string = 0, step = this.stepCount): number {
+    const found =
+      typeof group === 'number' ? this.groups[group] : this.groups.find(({ name }) => name === group);
+    if (!found)
+      throw new IndexError('AdamW.learningRateAt', `there is no group ${group}`, {
+        hint: `groups: ${this.groups.map(({ name }) => name).join(', ')}`,
       });
-    value.backward();
-    this.step();
-    this.zeroGrad();
-    return value.detach();
+    return this.#rate(found, step);
   }
 
-  /** Updates every parameter that has a gradient. @throws ValueError where a gradient is not finite; nothing is changed then */
+  /** Forgets the gradients of all parameters. */
+  zeroGrad(): void {
+    for (const parameter of this.parameters) parameter.grad = null;
+  }
+
+  /**
+   * One training step: forward, backward, clip, update. The gradients are forgotten afterwards.
+   * @param f computes the loss, a single number
+   * @returns the loss, without history
+   * @throws ValueError where the loss or the gradients' norm is not finite; parameters and state are then as before
+   */
+  minimize(f: () => Tensor): Tensor {
+    this.zeroGrad();
+    const loss = enableGrad(f);
+    if (!(loss instanceof Tensor) || loss.size !== 1)
+      throw new ShapeError('AdamW.minimize', 'the loss must be a single number', {
+        operands: loss instanceof Tensor ? [loss] : [],
+        hint: 'take its mean',
+      });
+    const value = loss.itemSync();
+    if (!Number.isFinite(value))
+      throw new ValueError('AdamW.minimize', `the loss is ${value} at step ${this.stepCount + 1}`, {
+        hint: 'nothing was changed',
+      });
+    loss.backward();
+    this.#update('AdamW.minimize');
+    this.zeroGrad();
+    return loss.detach();
+  }
+
+  /**
+   * Updates every parameter that has a gradient. The gradients stay as they are.
+   * @throws ValueError where their norm is not finite; nothing is then changed
+   */
   step(): void {
-    const norm = this.maxGradNorm === undefined ? gradNorm(this.parameters) : clipGradNorm(this.parameters, this.maxGradNorm);
-    if (!Number.isFinite(norm)) {
-      throw new ValueError('AdamW.step', `the gradient is ${norm} at step ${this.stepCount + 1}`, {
-        hint: 'the parameters are as they were; try a lower learning rate',
-      });
-    }
-    this.lastGradNorm = norm;
-    const factor = this.schedule(this.stepCount);
-    this.stepCount++;
-    noGrad(() => {
-      for (const slot of this.slots) if (slot.parameter.grad) update(slot, this.groups[slot.group]!, factor, this.stepCount);
-    });
+    this.#update('AdamW.step');
   }
 
-  /** All that is needed to go on exactly: the moments, in the parameters' order. */
+  /** For `loadStateDict`, or a file. */
   stateDict(): OptimizerState {
     const tensors: Record<string, Tensor> = {};
-    this.slots.forEach(({ moment, secondMoment }, i) => {
-      tensors[`${i}.moment`] = moment;
-      tensors[`${i}.secondMoment`] = secondMoment;
+    this.parameters.forEach((parameter, i) => {
+      const moments = this.#moments.get(parameter);
+      if (!moments) return;
+      tensors[`${i}.step`] = scalar(moments.steps, 'i32', parameter.backend);
+      tensors[`${i}.moment`] = moments.mean;
+      tensors[`${i}.secondMoment`] = moments.meanSquare;
     });
     return { step: this.stepCount, tensors };
   }
 
-  /** @throws ValueError where the state is of other parameters; nothing is changed then */
-  loadStateDict({ step, tensors }: OptimizerState): void {
-    const loaded = this.slots.map(({ parameter }, i) =>
-      ['moment', 'secondMoment'].map((name) => {
-        const value = Object.hasOwn(tensors, `${i}.${name}`) ? tensors[`${i}.${name}`]! : null;
-        if (!value || !sameShape(value.shape, parameter.shape) || value.dtype !== parameter.dtype)
-          throw new ValueError('AdamW.loadStateDict', `${i}.${name} is missing or of another shape`, { operands: [parameter] });
-        return value;
-      }),
-    );
-    loaded.forEach(([moment, secondMoment], i) => {
-      this.slots[i]!.moment = moment!;
-      this.slots[i]!.secondMoment = secondMoment!;
+  /**
+   * Goes on from a state of an optimizer over the same parameters in the same order.
+   * @throws ValueError that lists what is missing, unexpected or does not fit; nothing is then changed
+   */
+  loadStateDict(state: OptimizerState): void {
+    const { step, tensors } = state;
+    const problems: string[] = [];
+    if (!Number.isInteger(step) || step < 0) problems.push(`step ${step} is not an integer ≥ 0`);
+    const left = new Set(Object.keys(tensors));
+    const loaded = this.parameters.flatMap((parameter, i): [Parameter, Moments][] => {
+      const names = [`${i}.step`, `${i}.moment`, `${i}.secondMoment`];
+      const found = names.filter((name) => left.delete(name));
+      if (found.length === 0) return [];
+      if (found.length < names.length)
+        problems.push(`missing ${names.filter((name) => !found.includes(name)).join(', ')}`);
+      const fits = names.map((name, k) => {
+        const value = Object.hasOwn(tensors, name) ? tensors[name]! : null;
+        if (!value) return false;
+        const good =
+          k === 0
+            ? value.size === 1
+            : sameShape(value.shape, parameter.shape) && value.dtype === parameter.dtype;
+        if (!good)
+          problems.push(
+            `${name} is [${value.shape.join(', ')}] ${value.dtype}, the parameter [${parameter.shape.join(', ')}] ${parameter.dtype}`,
+          );
+        return good;
+      });
+      if (!fits.every(Boolean)) return [];
+      const [steps, mean, meanSquare] = names.map((name) => tensors[name]!.detach()) as [
+        Tensor,
+        Tensor,
+        Tensor,
+      ];
+      return [[parameter, { steps: steps.itemSync(), mean, meanSquare }]];
     });
+    if (left.size > 0) problems.push(`unexpected ${[...left].join(', ')}`);
+    if (problems.length > 0)
+      throw new ValueError('AdamW.loadStateDict', problems.join('; '), {
+        hint: 'is the model the same, and are the groups in the same order?',
+      });
     this.stepCount = step;
+    this.lastGradNorm = null;
+    this.#moments.clear();
+    for (const [parameter, moments] of loaded) this.#moments.set(parameter, moments);
   }
-}
 
-function update(slot: Slot, settings: Settings, factor: number, step: number): void {
-  const { parameter: p } = slot;
-  const { betas, eps, weightDecay } = settings;
-  const [beta1, beta2] = betas;
-  const learningRate = settings.learningRate * factor;
-  const g = p.grad!;
-  // m ← β₁ m + (1 - β₁) g;  v ← β₂ v + (1 - β₂) g²
-  slot.moment = slot.moment.mul(beta1).add(g.mul(1 - beta1));
-  slot.secondMoment = slot.secondMoment.mul(beta2).add(g.square().mul(1 - beta2));
-  // p ← (1 - lr · decay) p - lr m̂ / (√v̂ + eps), with m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ)
-  const root = slot.secondMoment.sqrt().mul(1 / Math.sqrt(1 - beta2 ** step)).add(eps);
-  const move = slot.moment.div(root).mul(learningRate / (1 - beta1 ** step));
-  p.assign((weightDecay === 0 ? p.detach() : p.detach().mul(1 - learningRate * weightDecay)).sub(move));
-}
+  #rate(group: ResolvedGroup, step: number): number {
+    return group.learningRate * this.#schedule(step);
+  }
 
-function pickSettings(group: ParameterGroup): Partial<Settings> {
-  const { learningRate, betas, eps, weightDecay } = group;
-  return {
-    ...(learningRate !== undefined && { learningRate }),
-    ...(betas !== undefined && { betas }),
-    ...(eps !== undefined && { eps }),
-    ...(weightDecay !== undefined && { weightDecay }),
-  };
-}
+  #update(op: string): void {
+    const norm = this.#gradientNorm(op);
+    const factor = this.#maxGradNorm === undefined ? 1 : clipFactor(norm, this.#maxGradNorm);
+    const rates = this.groups.map((group) => this.#rate(group, this.stepCount));
+    for (const rate of rates)
+      if (!(rate >= 0 && rate < Infinity))
+        throw new ValueError(op, `the learning rate is ${rate} at step ${this.stepCount + 1}`, {
+          hint: 'look at the schedule',
+        });
+    noGrad(() => {
+      this.groups.forEach((group, i) => {
+        for (const parameter of group.params)
+          if (parameter.grad) this.#updateOne(parameter, parameter.grad, group, rates[i]!, factor);
+      });
+    });
+    this.stepCount++;
+    this.lastGradNorm = norm;
+  }
 
-function checked(settings: Settings): Settings {
-  const { learningRate, betas, eps, weightDecay } = settings;
-  const fail = (name: string, value: number): never => {
-    throw new ValueError('AdamW', `${name} is out of range: ${value}`);
-  };
-  if (!(learningRate >= 0)) fail('learningRate', learningRate);
-  if (!(eps >= 0)) fail('eps', eps);
-  if (!(weightDecay >= 0)) fail('weightDecay', weightDecay);
-  for (const beta of betas) if (!(beta >= 0 && beta < 1)) fail('betas', beta);
-  return settings;
+  #gradientNorm(op: string): number {
+    const held = this.parameters.filter(({ grad }) => grad !== null);
+    const squares = squaredNorms(held.map(({ grad }) => grad!));
+    const norm = Math.sqrt(squares.reduce((a, b) => a + b, 0));
+    if (!Number.isFinite(norm)) {
+      const culprit = held[squares.findIndex((square) => !Number.isFinite(square))];
+      const where = culprit ? ', first in the parameter' : '';
+      throw new ValueError(op, `the norm of the gradients is ${norm} at step ${this.stepCount + 1}${where}`, {
+        operands: culprit ? [culprit] : [],
+        hint: 'nothing was changed',
+      });
+    }
+    return norm;
+  }
+
+  /** With g scaled by the clip factor c; constants are gathered so that each line is few passes over the elements. */
+  #updateOne(parameter: Parameter, g: Tensor, group: ResolvedGroup, rate: number, c: number): void {
+    const [beta1, beta2] = group.betas;
+    const { eps, weightDecay } = group;
+    let moments = this.#moments.get(parameter);
+    if (!moments)
+      this.#moments.set(
+        parameter,
+        (moments = { steps: 0, mean: zerosLike(parameter), meanSquare: zerosLike(parameter) }),
+      );
+    moments.steps++;
+    // m ← β₁ m + (1 - β₁) g,  v ← β₂ v + (1 - β₂) g²
+    moments.mean = moments.mean.mul(beta1).add(g.mul((1 - beta1) * c));
+    moments.meanSquare = moments.meanSquare.mul(beta2).add(g.square().mul((1 - beta2) * c * c));
+    // θ ← θ (1 - γλ) - γ m̂ / (√v̂ + ε)  with  m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ), multiplied out by √(1 - β₂ᵗ)
+    const correction1 = 1 - beta1 ** moments.steps;
+    const correction2 = Math.sqrt(1 - beta2 ** moments.steps);
+    const change = moments.mean
+      .mul((rate * correction2) / correction1)
+      .div(moments.meanSquare.sqrt().add(eps * correction2));
+    const decayed = weightDecay === 0 ? parameter.detach() : parameter.detach().mul(1 - rate * weightDecay);
+    parameter.assign(decayed.sub(change));
+  }
 }

@@ -1,25 +1,41 @@
-/** Gradient clipping. */
+/** The global norm of gradients, and clipping by it. */
 import { noGrad } from '@infinigrad/autograd';
+import { concat, ValueError, type Tensor } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
 
-/** The 2-norm of all gradients together; parameters without a gradient count as zero. */
-export function gradNorm(parameters: Iterable<Parameter>): number {
-  let total = 0;
-  noGrad(() => {
-    for (const { grad } of parameters) if (grad) total += grad.square().sum().itemSync();
-  });
-  return Math.sqrt(total);
+/** Σ g² of each gradient, read back in one go. */
+export function squaredNorms(gradients: readonly Tensor[]): number[] {
+  if (gradients.length === 0) return [];
+  return noGrad(() => Array.from(concat(gradients.map((g) => g.square().sum().reshape([1]))).dataSync()));
 }
 
-/** Scales all gradients down together where their 2-norm exceeds `maxNorm`. @returns the norm before */
-export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm: number): number {
-  const list = [...parameters];
+/** What gradients of this norm are multiplied by, as in PyTorch: maxNorm / (norm + 1e-6), at most 1. */
+export function clipFactor(norm: number, maxNorm: number): number {
+  return Math.min(1, maxNorm / (norm + 1e-6));
+}
+
+export function checkMaxNorm(op: string, maxNorm: number): void {
+  if (!(maxNorm > 0)) throw new ValueError(op, `maxNorm must be > 0, got ${maxNorm}`);
+}
+
+/** The 2-norm of all gradients taken as one vector; a parameter without a gradient counts as zero. */
+export function gradNorm(params: Iterable<Parameter>): number {
+  const gradients = [...new Set(params)].flatMap(({ grad }) => (grad ? [grad] : []));
+  return Math.sqrt(squaredNorms(gradients).reduce((a, b) => a + b, 0));
+}
+
+/**
+ * Scales the gradients of all parameters by one factor so that their 2-norm, taken as one vector, is at most `maxNorm`.
+ * @returns the norm before; where it is not finite the gradients stay as they are
+ */
+export function clipGradNorm(params: Iterable<Parameter>, maxNorm: number): number {
+  checkMaxNorm('clipGradNorm', maxNorm);
+  const list = [...new Set(params)];
   const norm = gradNorm(list);
-  if (norm > maxNorm)
+  const factor = clipFactor(norm, maxNorm);
+  if (Number.isFinite(norm) && factor < 1)
     noGrad(() => {
-      // As PyTorch: the small number keeps a norm of almost zero from dividing
-      const scale = maxNorm / (norm + 1e-6);
-      for (const p of list) if (p.grad) p.grad = p.grad.mul(scale);
+      for (const parameter of list) if (parameter.grad) parameter.grad = parameter.grad.mul(factor);
     });
   return norm;
 }
