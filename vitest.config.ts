@@ -3,7 +3,12 @@ import { defineConfig } from 'vitest/config';
 const condition = '@infinigrad/source';
 const shared = {
   resolve: { conditions: [condition, 'module', 'browser', 'development|production'] },
-  ssr: { resolve: { conditions: [condition, 'module', 'node', 'development|production'], externalConditions: [condition] } },
+  ssr: {
+    resolve: {
+      conditions: [condition, 'module', 'node', 'development|production'],
+      externalConditions: [condition],
+    },
+  },
 };
 const project = (name: string, root: string, include: string) => ({
   ...shared,
@@ -14,7 +19,9 @@ export default defineConfig({
   test: {
     coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], reporter: ['text', 'lcov'] },
     projects: [
-      ...['tensor', 'autograd', 'nn', 'zoo'].map((name) => project(name, `packages/${name}`, 'test/**/*.test.ts')),
+      ...['tensor', 'autograd', 'nn', 'zoo'].map((name) =>
+        project(name, `packages/${name}`, 'test/**/*.test.ts'),
+      ),
       project('examples', 'examples', '**/test/*.test.ts'),
     ],
   },

@@ -70,16 +70,45 @@ try {
   }
   const project = join(work, 'project');
   cpSync(join(root, 'LICENSE'), join(project, 'LICENSE'));
-  writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
+  writeFileSync(
+    join(project, 'package.json'),
+    JSON.stringify({ name: 'consumer', private: true, type: 'module' }),
+  );
   const sources = tarballs.map((file) => join(work, file));
   const tools = ['fast-check@4.10.2', '@types/node@20'];
-  check('npm install in a foreign project', ['npm', 'install', '--no-audit', '--no-fund', ...sources, ...tools], { cwd: project });
+  check(
+    'npm install in a foreign project',
+    ['npm', 'install', '--no-audit', '--no-fund', ...sources, ...tools],
+    { cwd: project },
+  );
   writeFileSync(join(project, 'consumer.ts'), consumer);
-  for (const [module, resolution] of [['nodenext', 'nodenext'], ['esnext', 'bundler']]) {
-    const flags = ['--strict', '--target', 'es2022', '--types', 'node', '--module', module, '--moduleResolution', resolution];
+  for (const [module, resolution] of [
+    ['nodenext', 'nodenext'],
+    ['esnext', 'bundler'],
+  ]) {
+    const flags = [
+      '--strict',
+      '--target',
+      'es2022',
+      '--types',
+      'node',
+      '--module',
+      module,
+      '--moduleResolution',
+      resolution,
+    ];
     check(`type-check, ${resolution}`, [bin('tsc'), ...flags, '--noEmit', 'consumer.ts'], { cwd: project });
   }
-  const emit = ['--target', 'es2022', '--types', 'node', '--module', 'nodenext', '--moduleResolution', 'nodenext'];
+  const emit = [
+    '--target',
+    'es2022',
+    '--types',
+    'node',
+    '--module',
+    'nodenext',
+    '--moduleResolution',
+    'nodenext',
+  ];
   check('emit', [bin('tsc'), ...emit, 'consumer.ts'], { cwd: project });
   check('run in plain node', [process.execPath, 'consumer.js'], { cwd: project });
 } finally {

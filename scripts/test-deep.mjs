@@ -4,5 +4,8 @@ import { fileURLToPath } from 'node:url';
 
 const vitest = fileURLToPath(import.meta.resolve('vitest/vitest.mjs'));
 const env = { INFINIGRAD_RUNS: '10000', ...process.env };
-const run = spawnSync(process.execPath, [vitest, 'run', '--testTimeout=36000000', ...process.argv.slice(2)], { stdio: 'inherit', env });
+const run = spawnSync(process.execPath, [vitest, 'run', '--testTimeout=36000000', ...process.argv.slice(2)], {
+  stdio: 'inherit',
+  env,
+});
 process.exit(run.status ?? 1);

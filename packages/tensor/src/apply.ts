@@ -16,7 +16,10 @@ const interceptors: Interceptor[] = [];
 let chain: (call: OpCall) => Tensor = execute;
 
 function rebuild(): void {
-  chain = interceptors.reduce<(call: OpCall) => Tensor>((next, interceptor) => (call) => interceptor(call, next), execute);
+  chain = interceptors.reduce<(call: OpCall) => Tensor>(
+    (next, interceptor) => (call) => interceptor(call, next),
+    execute,
+  );
 }
 
 /** Puts an interceptor on top of those there are; the function returned takes it away again. */
@@ -51,13 +54,23 @@ function checkInputs(op: OpName, record: OpRecord, inputs: readonly Tensor[]): v
         hint: `accepted: ${accepted.join(', ')}; cast() converts`,
       });
     if (x.backend !== inputs[0]!.backend)
-      throw new BackendError(op, `inputs live on different backends (${inputs[0]!.backend.name} and ${x.backend.name})`, {
-        operands: inputs,
-      });
+      throw new BackendError(
+        op,
+        `inputs live on different backends (${inputs[0]!.backend.name} and ${x.backend.name})`,
+        {
+          operands: inputs,
+        },
+      );
   }
 }
 
-const floor: Readonly<Record<Promotion, DType>> = { none: 'bool', common: 'bool', number: 'i32', float: 'f32' };
+const floor: Readonly<Record<Promotion, DType>> = {
+  none: 'bool',
+  common: 'bool',
+  number: 'i32',
+  total: 'i32',
+  float: 'f32',
+};
 
 function promoteInputs(record: OpRecord, inputs: readonly Tensor[]): readonly Tensor[] {
   const takesPart = (i: number): boolean => record.promoted?.includes(i) ?? true;
@@ -67,8 +80,10 @@ function promoteInputs(record: OpRecord, inputs: readonly Tensor[]): readonly Te
   });
   if (dtype === undefined) return inputs;
   // `number` lifts bool alone: u8 stays u8.
-  if (record.promote === 'float' || (record.promote === 'number' && dtype === 'bool')) dtype = promote(dtype, floor[record.promote]);
+  if (record.promote !== 'number' || dtype === 'bool') dtype = promote(dtype, floor[record.promote]);
   const target = dtype;
   if (inputs.every((x, i) => x.dtype === target || !takesPart(i))) return inputs;
-  return inputs.map((x, i) => (x.dtype === target || !takesPart(i) ? x : apply('cast', [x], { dtype: target })));
+  return inputs.map((x, i) =>
+    x.dtype === target || !takesPart(i) ? x : apply('cast', [x], { dtype: target }),
+  );
 }

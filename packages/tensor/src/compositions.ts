@@ -34,9 +34,13 @@ export const compositions = {
 
   /** Without the named axes of size 1 (all of them unless told). Throws a ShapeError where a named axis is not of size 1. */
   squeeze: (x: Tensor, axes?: Axes): Tensor => {
-    const list = axes === undefined ? x.shape.flatMap((n, i) => (n === 1 ? [i] : [])) : normalizeAxes('squeeze', axes, x);
+    const list =
+      axes === undefined
+        ? x.shape.flatMap((n, i) => (n === 1 ? [i] : []))
+        : normalizeAxes('squeeze', axes, x);
     for (const axis of list)
-      if (x.shape[axis] !== 1) throw new ShapeError('squeeze', `axis ${axis} has size ${x.shape[axis]}, not 1`, { operands: [x] });
+      if (x.shape[axis] !== 1)
+        throw new ShapeError('squeeze', `axis ${axis} has size ${x.shape[axis]}, not 1`, { operands: [x] });
     return x.reshape(reducedShape(x.shape, list, false));
   },
 
@@ -44,7 +48,9 @@ export const compositions = {
   unsqueeze: (x: Tensor, axis: number): Tensor => {
     const at = axis < 0 ? axis + x.rank + 1 : axis;
     if (!Number.isInteger(at) || at < 0 || at > x.rank)
-      throw new IndexError('unsqueeze', `axis ${axis} is out of range for rank ${x.rank} + 1`, { operands: [x] });
+      throw new IndexError('unsqueeze', `axis ${axis} is out of range for rank ${x.rank} + 1`, {
+        operands: [x],
+      });
     return x.reshape([...x.shape.slice(0, at), 1, ...x.shape.slice(at)]);
   },
 
@@ -67,7 +73,9 @@ export const compositions = {
     const size = x.shape[at]!;
     const i = position < 0 ? position + size : position;
     if (!Number.isInteger(i) || i < 0 || i >= size)
-      throw new IndexError('select', `position ${position} is out of range for axis ${at} of size ${size}`, { operands: [x] });
+      throw new IndexError('select', `position ${position} is out of range for axis ${at} of size ${size}`, {
+        operands: [x],
+      });
     return x.slice(onAxis(at, [i, i + 1])).squeeze(at);
   },
 
@@ -76,7 +84,11 @@ export const compositions = {
     const at = normalizeAxis('narrow', axis, x);
     const size = x.shape[at]!;
     if (![start, length].every(Number.isInteger) || start < 0 || length < 0 || start + length > size)
-      throw new IndexError('narrow', `${start} … ${start + length} is not within axis ${at} of size ${size}`, { operands: [x] });
+      throw new IndexError(
+        'narrow',
+        `${start} … ${start + length} is not within axis ${at} of size ${size}`,
+        { operands: [x] },
+      );
     return x.slice(onAxis(at, [start, start + length]));
   },
 
@@ -91,7 +103,9 @@ export const compositions = {
         ? Array.from({ length: Math.ceil(total / sizes) }, (_, i) => Math.min(sizes, total - i * sizes))
         : sizes;
     if (list.reduce((a, b) => a + b, 0) !== total)
-      throw new ShapeError('split', `sizes [${list.join(', ')}] do not add up to ${total} (axis ${at})`, { operands: [x] });
+      throw new ShapeError('split', `sizes [${list.join(', ')}] do not add up to ${total} (axis ${at})`, {
+        operands: [x],
+      });
     let start = 0;
     return list.map((size) => {
       const piece = x.narrow(at, start, size);
@@ -101,14 +115,23 @@ export const compositions = {
   },
 
   /** Variance over axes; the sum of squares is divided by count - `correction` (1: unbiased; 0: of the population). */
-  variance: (x: Tensor, axes?: Axes, { correction = 1, keepDims = false }: { correction?: number; keepDims?: boolean } = {}): Tensor => {
+  variance: (
+    x: Tensor,
+    axes?: Axes,
+    { correction = 1, keepDims = false }: { correction?: number; keepDims?: boolean } = {},
+  ): Tensor => {
     const list = normalizeAxes('variance', axes, x);
     const count = sizeOf(list.map((axis) => x.shape[axis]!));
-    return x.sub(x.mean(list, true)).square().sum(list, keepDims).div(Math.max(0, count - correction));
+    return x
+      .sub(x.mean(list, true))
+      .square()
+      .sum(list, keepDims)
+      .div(Math.max(0, count - correction));
   },
 
   /** Standard deviation: the square root of `variance`. */
-  std: (x: Tensor, axes?: Axes, options: { correction?: number; keepDims?: boolean } = {}): Tensor => x.variance(axes, options).sqrt(),
+  std: (x: Tensor, axes?: Axes, options: { correction?: number; keepDims?: boolean } = {}): Tensor =>
+    x.variance(axes, options).sqrt(),
 
   /** Elements picked along an axis by an index that broadcasts against the other axes (NumPy's take_along_axis). */
   takeAlongAxis: (x: Tensor, index: Tensor, axis: number): Tensor => {
@@ -123,8 +146,12 @@ export const compositions = {
   oneHot: (index: Tensor, classes: number, dtype: DType = 'f32'): Tensor => {
     if (isFloat(index.dtype) || index.dtype === 'bool')
       throw new DTypeError('oneHot', 'needs integer indices', { operands: [index] });
-    if (!Number.isInteger(classes) || classes < 1) throw new ValueError('oneHot', `needs classes ≥ 1, got ${classes}`);
-    return index.unsqueeze(-1).eq(arange(classes, undefined, 1, { backend: index.backend })).cast(dtype);
+    if (!Number.isInteger(classes) || classes < 1)
+      throw new ValueError('oneHot', `needs classes ≥ 1, got ${classes}`);
+    return index
+      .unsqueeze(-1)
+      .eq(arange(classes, undefined, 1, { backend: index.backend }))
+      .cast(dtype);
   },
 
   /** The lower triangle of the last two axes, zero elsewhere; `diagonal` counts upward from the main one. */
@@ -154,7 +181,11 @@ export const compositions = {
 /** Tensors of one shape laid side by side along a new axis (the first unless told). */
 export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
   if (tensors.length === 0) throw new ValueError('stack', 'needs at least one tensor');
-  return apply('concat', tensors.map((x) => x.unsqueeze(axis)), { axis });
+  return apply(
+    'concat',
+    tensors.map((x) => x.unsqueeze(axis)),
+    { axis },
+  );
 }
 
 export type Compositions = typeof compositions;

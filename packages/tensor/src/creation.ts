@@ -1,7 +1,14 @@
 /** Making tensors: from data, from a rule, filled. */
 import type { Backend } from './backends/backend.ts';
 import { currentBackend } from './backends/registry.ts';
-import { allocateArray, bytesPerElement, dtypeOfArray, isDType, type DType, type TypedArray } from './dtype.ts';
+import {
+  allocateArray,
+  bytesPerElement,
+  dtypeOfArray,
+  isDType,
+  type DType,
+  type TypedArray,
+} from './dtype.ts';
 import { DTypeError, ShapeError, ValueError } from './errors.ts';
 import { newStorage } from './memory.ts';
 import type { NestedArray } from './read.ts';
@@ -23,11 +30,19 @@ function checkDType(op: string, dtype: DType): DType {
 
 function fromArray(dtype: DType, data: TypedArray, shape: Shape, backend: Backend): Tensor {
   const buffer = backend.upload(dtype, data);
-  return new Tensor(newStorage(backend, buffer, data.length * bytesPerElement(dtype)), contiguousLayout([...shape]), dtype);
+  return new Tensor(
+    newStorage(backend, buffer, data.length * bytesPerElement(dtype)),
+    contiguousLayout([...shape]),
+    dtype,
+  );
 }
 
 /** Row-major `data` under a shape. The data is copied. A Uint8Array reads as u8 unless `dtype` says bool. */
-export function fromData(data: TypedArray, shape: Shape, { dtype = dtypeOfArray(data), backend = currentBackend() }: CreationOptions = {}): Tensor {
+export function fromData(
+  data: TypedArray,
+  shape: Shape,
+  { dtype = dtypeOfArray(data), backend = currentBackend() }: CreationOptions = {},
+): Tensor {
   checkDType('fromData', dtype);
   checkShape('fromData', shape);
   if (sizeOf(shape) !== data.length)
@@ -56,7 +71,10 @@ export function tensor(values: NestedArray | TypedArray, options: CreationOption
   const walk = (value: NestedArray, axis: number): void => {
     if (axis < shape.length) {
       if (!Array.isArray(value) || value.length !== shape[axis])
-        throw new ShapeError('tensor', `ragged nesting: expected ${shape[axis]} values at depth ${axis}, got ${Array.isArray(value) ? value.length : 'a scalar'}`);
+        throw new ShapeError(
+          'tensor',
+          `ragged nesting: expected ${shape[axis]} values at depth ${axis}, got ${Array.isArray(value) ? value.length : 'a scalar'}`,
+        );
       for (const inner of value as readonly NestedArray[]) walk(inner, axis + 1);
     } else if (typeof value === 'number' || typeof value === 'boolean') flat.push(value);
     else throw new ShapeError('tensor', `ragged nesting: expected a number at depth ${axis}`);
@@ -65,7 +83,8 @@ export function tensor(values: NestedArray | TypedArray, options: CreationOption
   const truth = flat.length > 0 && flat.every((v) => typeof v === 'boolean');
   const dtype = checkDType('tensor', options.dtype ?? (truth ? 'bool' : 'f32'));
   const data = allocateArray(dtype, flat.length);
-  for (let i = 0; i < flat.length; i++) data[i] = dtype === 'bool' ? Number(Boolean(flat[i])) : Number(flat[i]);
+  for (let i = 0; i < flat.length; i++)
+    data[i] = dtype === 'bool' ? Number(Number(flat[i]) !== 0) : Number(flat[i]);
   return fromArray(dtype, data, shape, options.backend ?? currentBackend());
 }
 
@@ -93,7 +112,11 @@ export function full(shape: Shape, value: number | boolean, options: CreationOpt
   const dtype = options.dtype ?? (typeof value === 'boolean' ? 'bool' : 'f32');
   checkShape('full', shape);
   const one = scalar(value, checkDType('full', dtype), options.backend);
-  return new Tensor(one.storage, { shape: [...shape], strides: new Array<number>(shape.length).fill(0), offset: 0 }, dtype);
+  return new Tensor(
+    one.storage,
+    { shape: [...shape], strides: new Array<number>(shape.length).fill(0), offset: 0 },
+    dtype,
+  );
 }
 
 /** All zeros. */
@@ -119,30 +142,50 @@ export function onesLike(x: Tensor): Tensor {
 /** One value in another tensor's shape, dtype and backend. */
 export function fullLike(x: Tensor, value: number): Tensor {
   const one = scalar(value, x.dtype, x.backend);
-  return new Tensor(one.storage, { shape: x.shape, strides: new Array<number>(x.rank).fill(0), offset: 0 }, x.dtype);
+  return new Tensor(
+    one.storage,
+    { shape: x.shape, strides: new Array<number>(x.rank).fill(0), offset: 0 },
+    x.dtype,
+  );
 }
 
 /** start, start + step, … up to but not including `stop`; i32 where all three are integers, else f32. */
 export function arange(start: number, stop?: number, step = 1, options: CreationOptions = {}): Tensor {
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
   if (step === 0 || ![from, to, step].every(Number.isFinite))
-    throw new ValueError('arange', `needs finite bounds and a step other than 0, got ${from}, ${to}, ${step}`);
-  const dtype = checkDType('arange', options.dtype ?? ([from, to, step].every(Number.isInteger) ? 'i32' : 'f32'));
+    throw new ValueError(
+      'arange',
+      `needs finite bounds and a step other than 0, got ${from}, ${to}, ${step}`,
+    );
+  const dtype = checkDType(
+    'arange',
+    options.dtype ?? ([from, to, step].every(Number.isInteger) ? 'i32' : 'f32'),
+  );
   const data = allocateArray(dtype, Math.max(0, Math.ceil((to - from) / step)));
   for (let i = 0; i < data.length; i++) data[i] = from + i * step;
   return fromArray(dtype, data, [data.length], options.backend ?? currentBackend());
 }
 
 /** `count` evenly spaced values from `start` to `stop`, both included. */
-export function linspace(start: number, stop: number, count: number, { dtype = 'f32', backend = currentBackend() }: CreationOptions = {}): Tensor {
-  if (!Number.isInteger(count) || count < 1) throw new ValueError('linspace', `needs a count ≥ 1, got ${count}`);
+export function linspace(
+  start: number,
+  stop: number,
+  count: number,
+  { dtype = 'f32', backend = currentBackend() }: CreationOptions = {},
+): Tensor {
+  if (!Number.isInteger(count) || count < 1)
+    throw new ValueError('linspace', `needs a count ≥ 1, got ${count}`);
   const data = allocateArray(checkDType('linspace', dtype), count);
   for (let i = 0; i < count; i++) data[i] = count === 1 ? start : start + ((stop - start) * i) / (count - 1);
   return fromArray(dtype, data, [count], backend);
 }
 
 /** The identity matrix [n, m] (m = n unless told). */
-export function eye(n: number, m = n, { dtype = 'f32', backend = currentBackend() }: CreationOptions = {}): Tensor {
+export function eye(
+  n: number,
+  m = n,
+  { dtype = 'f32', backend = currentBackend() }: CreationOptions = {},
+): Tensor {
   checkShape('eye', [n, m]);
   const data = allocateArray(checkDType('eye', dtype), n * m);
   for (let i = 0; i < Math.min(n, m); i++) data[i * m + i] = 1;

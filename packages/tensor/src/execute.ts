@@ -27,7 +27,8 @@ export function execute({ op, inputs, plan }: OpCall): Tensor {
   }
   const { backend } = inputs[0]!;
   const lacking = backend.lacks(op, inputs[0]!.dtype);
-  if (lacking) throw new BackendError(op, `the ${backend.name} backend cannot run it: ${lacking}`, { operands: inputs });
+  if (lacking)
+    throw new BackendError(op, `the ${backend.name} backend cannot run it: ${lacking}`, { operands: inputs });
   const { shape, dtype } = plan;
   const length = sizeOf(shape);
   const buffer = backend.allocate(dtype, length);

@@ -24,7 +24,10 @@ export function formatElements(shape: Shape, dtype: DType, data: TypedArray | nu
     else for (const i of shown(axis)) if (i !== null) collect(axis + 1, at * shape[axis]! + i);
   };
   collect(0, 0);
-  const print = printer(dtype, offsets.map((at) => data[at]!));
+  const print = printer(
+    dtype,
+    offsets.map((at) => data[at]!),
+  );
   const width = Math.max(...offsets.map((at) => print(data[at]!).length));
   const body = (axis: number, at: number): string => {
     if (axis === shape.length) return print(data[at]!).padStart(width);
@@ -42,7 +45,8 @@ function printer(dtype: DType, values: readonly number[]): (value: number) => st
   if (!isFloat(dtype)) return String;
   const finite = values.filter(Number.isFinite).map(Math.abs);
   const special = (value: number): string => String(value).replace('Infinity', 'inf');
-  if (finite.every(Number.isInteger) && finite.every((v) => v < 1e6)) return (v) => (Number.isFinite(v) ? `${Object.is(v, -0) ? '-0' : v}.` : special(v));
+  if (finite.every(Number.isInteger) && finite.every((v) => v < 1e6))
+    return (v) => (Number.isFinite(v) ? `${Object.is(v, -0) ? '-0' : v}.` : special(v));
   const largest = Math.max(...finite, 0);
   const smallest = Math.min(...finite.filter((v) => v > 0), Infinity);
   const exponent = largest >= 1e6 || (smallest < 1e-4 && largest < 1e-2) || largest / smallest > 1e6;

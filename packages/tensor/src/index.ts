@@ -12,6 +12,7 @@ export * from './ops/table.ts';
 export * from './backends/backend.ts';
 export * from './backends/registry.ts';
 export * from './random/key.ts';
+export * from './io/safetensors.ts';
 export { compositions, stack } from './compositions.ts';
 export type { OpCall } from './execute.ts';
 export type { NestedArray } from './read.ts';

@@ -6,12 +6,44 @@ import type { DType } from './dtype.ts';
 
 /** Functions of one number. */
 export type UnaryIntrinsic =
-  | 'neg' | 'abs' | 'sign' | 'floor' | 'ceil' | 'round' | 'trunc' | 'sqrt'
-  | 'exp' | 'expm1' | 'log' | 'log1p' | 'log2'
-  | 'sin' | 'cos' | 'tan' | 'asin' | 'acos' | 'atan' | 'sinh' | 'cosh' | 'tanh' | 'asinh' | 'acosh' | 'atanh'
+  | 'neg'
+  | 'abs'
+  | 'sign'
+  | 'floor'
+  | 'ceil'
+  | 'round'
+  | 'trunc'
+  | 'sqrt'
+  | 'exp'
+  | 'expm1'
+  | 'log'
+  | 'log1p'
+  | 'log2'
+  | 'sin'
+  | 'cos'
+  | 'tan'
+  | 'asin'
+  | 'acos'
+  | 'atan'
+  | 'sinh'
+  | 'cosh'
+  | 'tanh'
+  | 'asinh'
+  | 'acosh'
+  | 'atanh'
   | 'erf';
 /** Functions of two numbers. `min` and `max` return NaN if either is NaN; `rem` takes the divisor's sign. */
-export type BinaryIntrinsic = 'add' | 'sub' | 'mul' | 'div' | 'floorDiv' | 'rem' | 'pow' | 'atan2' | 'min' | 'max';
+export type BinaryIntrinsic =
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'floorDiv'
+  | 'rem'
+  | 'pow'
+  | 'atan2'
+  | 'min'
+  | 'max';
 /** Relations of two numbers: a truth value. */
 export type Relation = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge';
 /** Functions of truth values. */
@@ -33,12 +65,23 @@ const call = (fn: Intrinsic, ...args: Term[]): Expr => ({ kind: 'call', fn, args
 export const input = (index: number): Expr => ({ kind: 'input', index });
 export const constant = (value: number): Expr => ({ kind: 'const', value });
 /** `arg` (of dtype `from`) as `dtype`: floats truncate toward zero into integers, anything nonzero is true. */
-export const cast = (arg: Term, from: DType, dtype: DType): Expr => ({ kind: 'cast', dtype, from, arg: lift(arg) });
+export const cast = (arg: Term, from: DType, dtype: DType): Expr => ({
+  kind: 'cast',
+  dtype,
+  from,
+  arg: lift(arg),
+});
 
 type Unary = (x: Term) => Expr;
 type Binary = (x: Term, y: Term) => Expr;
-const unary = (fn: Intrinsic): Unary => (x) => call(fn, x);
-const binary = (fn: Intrinsic): Binary => (x, y) => call(fn, x, y);
+const unary =
+  (fn: Intrinsic): Unary =>
+  (x) =>
+    call(fn, x);
+const binary =
+  (fn: Intrinsic): Binary =>
+  (x, y) =>
+    call(fn, x, y);
 
 export const neg = unary('neg');
 export const abs = unary('abs');

@@ -23,10 +23,17 @@ export interface MemoryStats {
 
 const account = { bytes: 0, peakBytes: 0, buffers: 0, allocations: 0, allocatedBytes: 0 };
 
-// Held by number alone: a WeakRef made here would keep its buffer alive until the event loop turns.
-const collected = new FinalizationRegistry<number>((bytes) => {
-  account.bytes -= bytes;
+interface Claim {
+  readonly backend: Backend;
+  readonly claim: object;
+  readonly bytes: number;
+}
+
+// Nothing here leads to a buffer: a WeakRef made here would keep its buffer alive until the event loop turns.
+const collected = new FinalizationRegistry<number | Claim>((held) => {
+  account.bytes -= typeof held === 'number' ? held : held.bytes;
   account.buffers--;
+  if (typeof held !== 'number') held.backend.free(held.claim);
 });
 
 export function newStorage(backend: Backend, buffer: BackendBuffer, bytes: number): Storage {
@@ -36,7 +43,8 @@ export function newStorage(backend: Backend, buffer: BackendBuffer, bytes: numbe
   account.buffers++;
   account.bytes += bytes;
   if (account.bytes > account.peakBytes) account.peakBytes = account.bytes;
-  collected.register(storage, bytes);
+  const claim = backend.claim(buffer);
+  collected.register(storage, claim ? { backend, claim, bytes } : bytes);
   return storage;
 }
 

@@ -16,7 +16,9 @@ export type OpFunctions = { readonly [K in OpName]: (...args: Parameters<CallOf<
 
 /** The ops that are not methods: their records say `free`. */
 type FreeOp = { [K in OpName]: OpTable[K] extends { readonly free: true } ? K : never }[OpName];
-type Method<F> = F extends (self: infer _Self, ...rest: infer Rest) => infer Result ? (...rest: Rest) => Result : never;
+type Method<F> = F extends (self: infer _Self, ...rest: infer Rest) => infer Result
+  ? (...rest: Rest) => Result
+  : never;
 
 /** The ops whose first argument is a tensor, as methods of it. */
 export type OpMethods = { [K in Exclude<OpName, FreeOp>]: Method<OpFunctions[K]> };
@@ -31,11 +33,16 @@ function toTensors(record: OpRecord, operands: readonly Operand[]): Tensor[] {
   operands.forEach((x, i) => {
     if (!(x instanceof Tensor)) return;
     backend = x.backend;
-    if (record.promoted?.includes(i) ?? true) beside = beside === undefined ? x.dtype : promote(beside, x.dtype);
+    if (record.promoted?.includes(i) ?? true)
+      beside = beside === undefined ? x.dtype : promote(beside, x.dtype);
   });
   return operands.map((x) => {
     if (x instanceof Tensor) return x;
-    return scalar(x, beside === undefined ? (typeof x === 'boolean' ? 'bool' : 'f32') : scalarDType(x, beside), backend);
+    return scalar(
+      x,
+      beside === undefined ? (typeof x === 'boolean' ? 'bool' : 'f32') : scalarDType(x, beside),
+      backend,
+    );
   });
 }
 
@@ -70,6 +77,5 @@ Object.defineProperty(Tensor.prototype, Symbol.for('nodejs.util.inspect.custom')
     return reading.format(this);
   },
 });
-
 
 export const { concat, where, maximum, minimum } = ops;

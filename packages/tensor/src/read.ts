@@ -17,7 +17,10 @@ function rowMajor(x: Tensor): Tensor {
 
 function checkSingle(x: Tensor): void {
   if (x.size !== 1)
-    throw new ShapeError('item', `needs exactly one element, got ${x.size}`, { operands: [x], hint: 'data() reads them all' });
+    throw new ShapeError('item', `needs exactly one element, got ${x.size}`, {
+      operands: [x],
+      hint: 'data() reads them all',
+    });
 }
 
 function nest(data: TypedArray, shape: Shape, truth: boolean): NestedArray {
@@ -54,7 +57,8 @@ export const reading = {
     return reading.dataSync(x)[0]!;
   },
   /** The elements as nested arrays; booleans for dtype bool. */
-  toArray: async (x: Tensor): Promise<NestedArray> => nest(await reading.data(x), x.shape, x.dtype === 'bool'),
+  toArray: async (x: Tensor): Promise<NestedArray> =>
+    nest(await reading.data(x), x.shape, x.dtype === 'bool'),
   /** As `toArray`, at once. */
   toArraySync: (x: Tensor): NestedArray => nest(reading.dataSync(x), x.shape, x.dtype === 'bool'),
   /** Shape, dtype and elements as text, shortened in the middle where there are many. */

@@ -64,11 +64,17 @@ export function normalizeAxis(op: string, axis: number, operand: OperandInfo): n
 }
 
 /** Axes in ascending order without repeats; all of them when none are named. */
-export function normalizeAxes(op: string, axes: number | readonly number[] | undefined, operand: OperandInfo): number[] {
+export function normalizeAxes(
+  op: string,
+  axes: number | readonly number[] | undefined,
+  operand: OperandInfo,
+): number[] {
   if (axes === undefined) return operand.shape.map((_, i) => i);
   const list = (typeof axes === 'number' ? [axes] : axes).map((axis) => normalizeAxis(op, axis, operand));
   if (new Set(list).size !== list.length)
-    throw new ValueError(op, `axes [${[axes].flat().join(', ')}] name one axis twice`, { operands: [operand] });
+    throw new ValueError(op, `axes [${[axes].flat().join(', ')}] name one axis twice`, {
+      operands: [operand],
+    });
   return list.sort((a, b) => a - b);
 }
 
@@ -83,10 +89,14 @@ export function broadcastShapes(op: string, operands: readonly OperandInfo[]): n
       const n = shape[i]!;
       if (out[at] === 1) out[at] = n;
       else if (n !== 1 && n !== out[at])
-        throw new ShapeError(op, `shapes do not broadcast (sizes ${out[at]} and ${n} meet at axis ${at - rank})`, {
-          operands,
-          hint: 'aligned at the right, sizes must be equal or 1',
-        });
+        throw new ShapeError(
+          op,
+          `shapes do not broadcast (sizes ${out[at]} and ${n} meet at axis ${at - rank})`,
+          {
+            operands,
+            hint: 'aligned at the right, sizes must be equal or 1',
+          },
+        );
     }
   return out;
 }
@@ -95,13 +105,17 @@ export function broadcastShapes(op: string, operands: readonly OperandInfo[]): n
 export function broadcastLayout(layout: Layout, shape: Shape): Layout {
   if (sameShape(layout.shape, shape)) return layout;
   const lead = shape.length - layout.shape.length;
-  const strides = shape.map((n, i) => (i < lead || (layout.shape[i - lead] === 1 && n !== 1) ? 0 : layout.strides[i - lead]!));
+  const strides = shape.map((n, i) =>
+    i < lead || (layout.shape[i - lead] === 1 && n !== 1) ? 0 : layout.strides[i - lead]!,
+  );
   return { shape, strides, offset: layout.offset };
 }
 
 /** The shape left by a reduction over `axes` (ascending). */
 export function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): number[] {
-  return keepDims ? shape.map((n, i) => (axes.includes(i) ? 1 : n)) : shape.filter((_, i) => !axes.includes(i));
+  return keepDims
+    ? shape.map((n, i) => (axes.includes(i) ? 1 : n))
+    : shape.filter((_, i) => !axes.includes(i));
 }
 
 /** The strides under which a strided tensor reads as `shape` without moving, or null where it must be copied. */
@@ -132,7 +146,8 @@ export function reshapeLayout(layout: Layout, shape: Shape): Layout | null {
       if (oldSize < newSize) oldSize *= oldShape[oldEnd++]!;
       else newSize *= shape[newEnd++]!;
     }
-    for (let k = o; k < oldEnd - 1; k++) if (oldStrides[k] !== oldShape[k + 1]! * oldStrides[k + 1]!) return null;
+    for (let k = o; k < oldEnd - 1; k++)
+      if (oldStrides[k] !== oldShape[k + 1]! * oldStrides[k + 1]!) return null;
     let step = oldStrides[oldEnd - 1]!;
     for (let k = newEnd - 1; k >= i; k--) {
       strides[k] = step;

@@ -35,7 +35,13 @@ export interface Backend {
   download(buffer: BackendBuffer, dtype: DType, offset: number, length: number): Promise<TypedArray>;
   /** As `download`, at once. Throws a BackendError where the backend is not synchronous. */
   downloadSync(buffer: BackendBuffer, dtype: DType, offset: number, length: number): TypedArray;
-  free(buffer: BackendBuffer): void;
+  /**
+   * What `free` needs to give a buffer's memory back once nothing leads to the buffer any more; it must not lead there
+   * itself. Null where the garbage collector does all.
+   */
+  claim(buffer: BackendBuffer): object | null;
+  /** Gives back the memory behind a claim. */
+  free(claim: object): void;
   run(call: KernelCall): void;
   /** Resolves when all that was asked for has been done. */
   sync(): Promise<void>;

@@ -2,9 +2,11 @@
 import { BackendError } from '../errors.ts';
 import type { Backend } from './backend.ts';
 import { JsBackend } from './js/backend.ts';
+import { WasmBackend } from './wasm/backend.ts';
 
 const registry = new Map<string, Backend>();
 let current: Backend = registerBackend(new JsBackend());
+if (WasmBackend.supported()) registerBackend(new WasmBackend());
 
 /** Makes a backend known by its name, in place of any of the same name. */
 export function registerBackend(backend: Backend): Backend {
@@ -21,7 +23,9 @@ export function backendNames(): string[] {
 export function getBackend(name: string): Backend {
   const backend = registry.get(name);
   if (!backend)
-    throw new BackendError('getBackend', `there is no backend '${name}'`, { hint: `at hand: ${backendNames().join(', ')}` });
+    throw new BackendError('getBackend', `there is no backend '${name}'`, {
+      hint: `at hand: ${backendNames().join(', ')}`,
+    });
   return backend;
 }
 

@@ -6,47 +6,94 @@ import { broadcastShapes, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { aboveOne, betweenSteps, distinct, nonzero, positive, real, truth, unit } from './domains.ts';
 import { anyDType, binary, floats, numeric, refused, unary } from './families.ts';
-import type { ElementwiseRecord, Operand } from './record.ts';
+import type { Domain, ElementwiseRecord, Operand } from './record.ts';
 
 const half = ir.constant(0.5);
 const sigmoid = (x: ir.Term): ir.Expr => ir.div(1, ir.add(1, ir.exp(ir.neg(x))));
 const isTrue = (x: ir.Term): ir.Expr => ir.ne(x, 0);
 const sqrtTwoOverPi = Math.sqrt(2 / Math.PI);
 
+/** x / y stays between 1 and 2, away from the jumps of ⌊x / y⌋. */
+const quotientBelowTwo: readonly [Domain, Domain] = [
+  { min: 2.1, max: 2.7 },
+  { min: 1.4, max: 1.9 },
+];
+
 export const arithmetic = {
   add: binary({ doc: 'Sum x + y.', define: ir.add }),
   sub: binary({ doc: 'Difference x - y.', define: ir.sub }),
   mul: binary({ doc: 'Product x · y.', define: ir.mul }),
-  div: binary({ doc: 'Quotient x / y; integers divide in f32.', define: ir.div, promote: 'float', domains: [real, nonzero] }),
+  div: binary({
+    doc: 'Quotient x / y; integers divide in f32.',
+    define: ir.div,
+    promote: 'float',
+    domains: [real, nonzero],
+  }),
   pow: binary({ doc: 'Power x^y.', define: ir.pow, domains: [positive, real], flops: 10 }),
-  maximum: binary({ doc: 'The larger of x and y; NaN where either is.', define: ir.max, domains: [distinct, distinct] }),
-  minimum: binary({ doc: 'The smaller of x and y; NaN where either is.', define: ir.min, domains: [distinct, distinct] }),
+  maximum: binary({
+    doc: 'The larger of x and y; NaN where either is.',
+    define: ir.max,
+    domains: [distinct, distinct],
+  }),
+  minimum: binary({
+    doc: 'The smaller of x and y; NaN where either is.',
+    define: ir.min,
+    domains: [distinct, distinct],
+  }),
   floorDivide: binary({
     doc: 'Quotient rounded down, ⌊x / y⌋. Integer division by zero gives 0.',
     define: ir.floorDiv,
-    domains: [{ min: 2.1, max: 2.9 }, { min: 1.1, max: 1.9 }],
+    domains: quotientBelowTwo,
   }),
   remainder: binary({
     doc: "Remainder x - y·⌊x / y⌋, with the divisor's sign. Integer division by zero gives 0.",
     define: ir.rem,
-    domains: [{ min: 2.1, max: 2.9 }, { min: 1.1, max: 1.9 }],
+    domains: quotientBelowTwo,
   }),
-  atan2: binary({ doc: 'Angle of the point (y, x) = (self, other), in radians.', define: ir.atan2, promote: 'float', domains: [nonzero, nonzero], flops: 10 }),
+  atan2: binary({
+    doc: 'Angle of the point (y, x) = (self, other), in radians.',
+    define: ir.atan2,
+    promote: 'float',
+    domains: [nonzero, nonzero],
+    flops: 10,
+  }),
 };
 
 export const functions = {
   neg: unary({ doc: 'Negation -x.', define: ir.neg, promote: 'none', accepts: numeric }),
-  abs: unary({ doc: 'Absolute value |x|.', define: ir.abs, promote: 'none', accepts: numeric, domain: nonzero }),
-  sign: unary({ doc: 'Sign of x: -1, 0 or 1; NaN stays NaN.', define: ir.sign, promote: 'none', accepts: numeric, domain: nonzero }),
+  abs: unary({
+    doc: 'Absolute value |x|.',
+    define: ir.abs,
+    promote: 'none',
+    accepts: numeric,
+    domain: nonzero,
+  }),
+  sign: unary({
+    doc: 'Sign of x: -1, 0 or 1; NaN stays NaN.',
+    define: ir.sign,
+    promote: 'none',
+    accepts: numeric,
+    domain: nonzero,
+  }),
   square: unary({ doc: 'Square x².', define: (x) => ir.mul(x, x), promote: 'none', accepts: numeric }),
   sqrt: unary({ doc: 'Square root √x.', define: ir.sqrt, domain: positive }),
-  rsqrt: unary({ doc: 'Reciprocal square root 1/√x.', define: (x) => ir.div(1, ir.sqrt(x)), domain: positive, flops: 2 }),
+  rsqrt: unary({
+    doc: 'Reciprocal square root 1/√x.',
+    define: (x) => ir.div(1, ir.sqrt(x)),
+    domain: positive,
+    flops: 2,
+  }),
   reciprocal: unary({ doc: 'Reciprocal 1/x.', define: (x) => ir.div(1, x), domain: nonzero }),
   exp: unary({ doc: 'Exponential eˣ.', define: ir.exp, flops: 10 }),
   expm1: unary({ doc: 'eˣ - 1, accurate near 0.', define: ir.expm1, flops: 10 }),
   log: unary({ doc: 'Natural logarithm.', define: ir.log, domain: positive, flops: 10 }),
   log2: unary({ doc: 'Logarithm to base 2.', define: ir.log2, domain: positive, flops: 10 }),
-  log1p: unary({ doc: 'log(1 + x), accurate near 0.', define: ir.log1p, domain: { min: -0.7, max: 3 }, flops: 10 }),
+  log1p: unary({
+    doc: 'log(1 + x), accurate near 0.',
+    define: ir.log1p,
+    domain: { min: -0.7, max: 3 },
+    flops: 10,
+  }),
   sin: unary({ doc: 'Sine; x in radians.', define: ir.sin, flops: 10 }),
   cos: unary({ doc: 'Cosine; x in radians.', define: ir.cos, flops: 10 }),
   tan: unary({ doc: 'Tangent; x in radians.', define: ir.tan, domain: unit, flops: 10 }),
@@ -66,8 +113,18 @@ export const functions = {
     define: (x) => ir.add(ir.max(x, 0), ir.log1p(ir.exp(ir.neg(ir.abs(x))))),
     flops: 20,
   }),
-  relu: unary({ doc: 'max(x, 0); the derivative at 0 is taken as 0.', define: (x) => ir.max(x, 0), promote: 'none', accepts: numeric, domain: nonzero }),
-  silu: unary({ doc: 'x · sigmoid(x) (swish; arXiv 1702.03118).', define: (x) => ir.mul(x, sigmoid(x)), flops: 13 }),
+  relu: unary({
+    doc: 'max(x, 0); the derivative at 0 is taken as 0.',
+    define: (x) => ir.max(x, 0),
+    promote: 'none',
+    accepts: numeric,
+    domain: nonzero,
+  }),
+  silu: unary({
+    doc: 'x · sigmoid(x) (swish; arXiv 1702.03118).',
+    define: (x) => ir.mul(x, sigmoid(x)),
+    flops: 13,
+  }),
   gelu: unary({
     doc: 'x · Φ(x) with the exact normal distribution function (arXiv 1606.08415).',
     define: (x) => ir.mul(ir.mul(half, x), ir.add(1, ir.erf(ir.mul(x, Math.SQRT1_2)))),
@@ -76,14 +133,46 @@ export const functions = {
   geluTanh: unary({
     doc: 'The tanh approximation of gelu (arXiv 1606.08415, eq. for 0.5x(1 + tanh[√(2/π)(x + 0.044715x³)])).',
     define: (x) =>
-      ir.mul(ir.mul(half, x), ir.add(1, ir.tanh(ir.mul(sqrtTwoOverPi, ir.add(x, ir.mul(0.044715, ir.mul(x, ir.mul(x, x)))))))),
+      ir.mul(
+        ir.mul(half, x),
+        ir.add(1, ir.tanh(ir.mul(sqrtTwoOverPi, ir.add(x, ir.mul(0.044715, ir.mul(x, ir.mul(x, x))))))),
+      ),
     flops: 18,
   }),
-  elu: unary({ doc: 'x where x > 0, else eˣ - 1 (arXiv 1511.07289, α = 1).', define: (x) => ir.select(ir.gt(x, 0), x, ir.expm1(ir.min(x, 0))), domain: nonzero, flops: 12 }),
-  floor: unary({ doc: 'Largest integer ≤ x.', define: ir.floor, promote: 'none', accepts: numeric, domain: betweenSteps }),
-  ceil: unary({ doc: 'Smallest integer ≥ x.', define: ir.ceil, promote: 'none', accepts: numeric, domain: betweenSteps }),
-  round: unary({ doc: 'Nearest integer; halves go to the even one.', define: ir.round, promote: 'none', accepts: numeric, domain: betweenSteps }),
-  trunc: unary({ doc: 'Integer part, toward zero.', define: ir.trunc, promote: 'none', accepts: numeric, domain: betweenSteps }),
+  elu: unary({
+    doc: 'x where x > 0, else eˣ - 1 (arXiv 1511.07289, α = 1).',
+    define: (x) => ir.select(ir.gt(x, 0), x, ir.expm1(ir.min(x, 0))),
+    domain: nonzero,
+    flops: 12,
+  }),
+  floor: unary({
+    doc: 'Largest integer ≤ x.',
+    define: ir.floor,
+    promote: 'none',
+    accepts: numeric,
+    domain: betweenSteps,
+  }),
+  ceil: unary({
+    doc: 'Smallest integer ≥ x.',
+    define: ir.ceil,
+    promote: 'none',
+    accepts: numeric,
+    domain: betweenSteps,
+  }),
+  round: unary({
+    doc: 'Nearest integer; halves go to the even one.',
+    define: ir.round,
+    promote: 'none',
+    accepts: numeric,
+    domain: betweenSteps,
+  }),
+  trunc: unary({
+    doc: 'Integer part, toward zero.',
+    define: ir.trunc,
+    promote: 'none',
+    accepts: numeric,
+    domain: betweenSteps,
+  }),
   clone: unary({ doc: 'A row-major copy.', define: (x) => x, promote: 'none', flops: 0 }),
 };
 
@@ -95,14 +184,44 @@ export const relations = {
   gt: binary({ doc: 'x > y.', define: ir.gt, promote: 'common', result: 'bool' }),
   ge: binary({ doc: 'x ≥ y.', define: ir.ge, promote: 'common', result: 'bool' }),
   isNaN: unary({ doc: 'True where x is NaN.', define: (x) => ir.ne(x, x), promote: 'none', result: 'bool' }),
-  isFinite: unary({ doc: 'True where x is neither NaN nor ±Infinity.', define: (x) => ir.lt(ir.abs(x), Infinity), promote: 'none', accepts: floats, result: 'bool' }),
+  isFinite: unary({
+    doc: 'True where x is neither NaN nor ±Infinity.',
+    define: (x) => ir.lt(ir.abs(x), Infinity),
+    promote: 'none',
+    accepts: floats,
+    result: 'bool',
+  }),
 };
 
 export const logic = {
-  logicalNot: unary({ doc: 'True where x is zero.', define: (x) => ir.eq(x, 0), promote: 'none', result: 'bool', domain: truth }),
-  logicalAnd: binary({ doc: 'True where both are nonzero.', define: (x, y) => ir.and(isTrue(x), isTrue(y)), promote: 'common', result: 'bool', domains: [truth, truth] }),
-  logicalOr: binary({ doc: 'True where either is nonzero.', define: (x, y) => ir.or(isTrue(x), isTrue(y)), promote: 'common', result: 'bool', domains: [truth, truth] }),
-  logicalXor: binary({ doc: 'True where just one is nonzero.', define: (x, y) => ir.xor(isTrue(x), isTrue(y)), promote: 'common', result: 'bool', domains: [truth, truth] }),
+  logicalNot: unary({
+    doc: 'True where x is zero.',
+    define: (x) => ir.eq(x, 0),
+    promote: 'none',
+    result: 'bool',
+    domain: truth,
+  }),
+  logicalAnd: binary({
+    doc: 'True where both are nonzero.',
+    define: (x, y) => ir.and(isTrue(x), isTrue(y)),
+    promote: 'common',
+    result: 'bool',
+    domains: [truth, truth],
+  }),
+  logicalOr: binary({
+    doc: 'True where either is nonzero.',
+    define: (x, y) => ir.or(isTrue(x), isTrue(y)),
+    promote: 'common',
+    result: 'bool',
+    domains: [truth, truth],
+  }),
+  logicalXor: binary({
+    doc: 'True where just one is nonzero.',
+    define: (x, y) => ir.xor(isTrue(x), isTrue(y)),
+    promote: 'common',
+    result: 'bool',
+    domains: [truth, truth],
+  }),
 };
 
 const where: ElementwiseRecord<[condition: Tensor, x: Operand, y: Operand]> = {
@@ -112,16 +231,28 @@ const where: ElementwiseRecord<[condition: Tensor, x: Operand, y: Operand]> = {
   promoted: [1, 2],
   accepts: [['bool'], anyDType],
   call: (condition, x, y) => ({ inputs: [condition, x, y] }),
-  infer: (inputs, attrs, op) => ({ shape: broadcastShapes(op, inputs), dtype: inputs[1]!.dtype as DType, attrs }),
+  infer: (inputs, attrs, op) => ({
+    shape: broadcastShapes(op, inputs),
+    dtype: inputs[1]!.dtype as DType,
+    attrs,
+  }),
   define: ([condition, x, y]) => ir.select(condition!, x!, y!),
   sample: (draw) => {
     const [c, a, b] = draw.broadcastable(3);
     return {
-      inputs: [{ shape: c!, dtype: 'bool', domain: truth }, { shape: a!, domain: real }, { shape: b!, domain: real }],
+      inputs: [
+        { shape: c!, dtype: 'bool', domain: truth },
+        { shape: a!, domain: real },
+        { shape: b!, domain: real },
+      ],
     };
   },
   errors: [
-    { inputs: [{ shape: [2], dtype: 'bool' }, { shape: [3] }, { shape: [2] }], error: 'ShapeError', says: 'do not broadcast' },
+    {
+      inputs: [{ shape: [2], dtype: 'bool' }, { shape: [3] }, { shape: [2] }],
+      error: 'ShapeError',
+      says: 'do not broadcast',
+    },
     ...refused(['bool'], (dtype) => [{ shape: [2], dtype }, { shape: [2] }, { shape: [2] }]),
   ],
   flops: () => 0,
@@ -140,10 +271,21 @@ const clip: ElementwiseRecord<[x: Tensor, min: number, max: number]> = {
     return { shape: x!.shape, dtype: x!.dtype as DType, attrs: { min, max } };
   },
   define: ([x], _, attrs) => ir.min(ir.max(x!, attrs['min'] as number), attrs['max'] as number),
-  sample: (draw) => ({ inputs: [{ shape: draw.shape(), domain: { min: -3, max: 3, avoid: [-1, 1] } }], attrs: { min: -1, max: 1 } }),
+  sample: (draw) => ({
+    inputs: [{ shape: draw.shape(), domain: { min: -3, max: 3, avoid: [-1, 1] } }],
+    attrs: { min: -1, max: 1 },
+  }),
   errors: [
-    { inputs: [{ shape: [2] }], attrs: { min: 1, max: 0 }, error: 'ValueError', says: 'min 1 is not ≤ max 0' },
-    ...refused(numeric, (dtype) => [{ shape: [2], dtype }]).map((row) => ({ ...row, attrs: { min: 0, max: 1 } })),
+    {
+      inputs: [{ shape: [2] }],
+      attrs: { min: 1, max: 0 },
+      error: 'ValueError',
+      says: 'min 1 is not ≤ max 0',
+    },
+    ...refused(numeric, (dtype) => [{ shape: [2], dtype }]).map((row) => ({
+      ...row,
+      attrs: { min: 0, max: 1 },
+    })),
   ],
   flops: (_, plan) => 2 * sizeOf(plan.shape),
 };
@@ -157,12 +299,22 @@ const cast: ElementwiseRecord<[x: Tensor, dtype: DType]> = {
   infer: ([x], attrs, op) => {
     const { dtype } = attrs;
     if (!isDType(dtype))
-      throw new DTypeError(op, `'${String(dtype)}' is not a dtype`, { operands: [x!], hint: `one of ${anyDType.join(', ')}` });
+      throw new DTypeError(op, `'${String(dtype)}' is not a dtype`, {
+        operands: [x!],
+        hint: `one of ${anyDType.join(', ')}`,
+      });
     return { shape: x!.shape, dtype, attrs: { dtype } };
   },
   define: ([x], dtype, attrs) => ir.cast(x!, dtype, attrs['dtype'] as DType),
   sample: (draw) => ({ inputs: [{ shape: draw.shape(), domain: real }], attrs: { dtype: 'f64' } }),
-  errors: [{ inputs: [{ shape: [2] }], attrs: { dtype: 'f16!' }, error: 'DTypeError', says: "'f16!' is not a dtype" }],
+  errors: [
+    {
+      inputs: [{ shape: [2] }],
+      attrs: { dtype: 'f16!' },
+      error: 'DTypeError',
+      says: "'f16!' is not a dtype",
+    },
+  ],
   flops: () => 0,
 };
 

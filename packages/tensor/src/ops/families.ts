@@ -36,14 +36,26 @@ interface UnaryOptions {
 
 /** y = f(x), element by element. In floating point unless told otherwise. */
 export function unary(options: UnaryOptions): ElementwiseRecord<[x: Tensor]> {
-  const { doc, define, promote = 'float', accepts = anyDType, result = 'same', domain = real, flops = 1 } = options;
+  const {
+    doc,
+    define,
+    promote = 'float',
+    accepts = anyDType,
+    result = 'same',
+    domain = real,
+    flops = 1,
+  } = options;
   return {
     kind: 'elementwise',
     doc,
     promote,
     accepts: [accepts],
     call: (x) => ({ inputs: [x] }),
-    infer: ([x], attrs) => ({ shape: x!.shape, dtype: result === 'bool' ? 'bool' : (x!.dtype as DType), attrs }),
+    infer: ([x], attrs) => ({
+      shape: x!.shape,
+      dtype: result === 'bool' ? 'bool' : (x!.dtype as DType),
+      attrs,
+    }),
     define: ([x], dtype) => define(x!, dtype),
     sample: (draw) => ({ inputs: [{ shape: draw.shape(), domain }] }),
     errors: refused(accepts, (dtype) => [{ shape: [2], dtype }]),
@@ -63,7 +75,15 @@ interface BinaryOptions {
 
 /** z = f(x, y), element by element, broadcasting. */
 export function binary(options: BinaryOptions): ElementwiseRecord<[x: Operand, other: Operand]> {
-  const { doc, define, promote = 'number', accepts = anyDType, result = 'same', domains = [real, real], flops = 1 } = options;
+  const {
+    doc,
+    define,
+    promote = 'number',
+    accepts = anyDType,
+    result = 'same',
+    domains = [real, real],
+    flops = 1,
+  } = options;
   return {
     kind: 'elementwise',
     doc,
@@ -78,7 +98,12 @@ export function binary(options: BinaryOptions): ElementwiseRecord<[x: Operand, o
     define: ([x, y], dtype) => define(x!, y!, dtype),
     sample: (draw) => {
       const [a, b] = draw.broadcastable(2);
-      return { inputs: [{ shape: a!, domain: domains[0] }, { shape: b!, domain: domains[1] }] };
+      return {
+        inputs: [
+          { shape: a!, domain: domains[0] },
+          { shape: b!, domain: domains[1] },
+        ],
+      };
     },
     errors: [
       { inputs: [{ shape: [2, 3] }, { shape: [4] }], error: 'ShapeError', says: 'do not broadcast' },
@@ -105,7 +130,16 @@ interface ReductionOptions {
 export function reduction(
   options: ReductionOptions,
 ): ReductionRecord<[x: Tensor, axes?: number | readonly number[], keepDims?: boolean]> {
-  const { doc, initial, combine, finish, promote = 'number', accepts = anyDType, result = 'same', domain = real } = options;
+  const {
+    doc,
+    initial,
+    combine,
+    finish,
+    promote = 'total',
+    accepts = anyDType,
+    result = 'same',
+    domain = real,
+  } = options;
   return {
     kind: 'reduction',
     doc,
@@ -124,11 +158,24 @@ export function reduction(
     },
     sample: (draw) => {
       const shape = draw.shape();
-      return { inputs: [{ shape, domain }], attrs: { axes: sampleAxes(draw, shape.length), keepDims: draw.bool() } };
+      return {
+        inputs: [{ shape, domain }],
+        attrs: { axes: sampleAxes(draw, shape.length), keepDims: draw.bool() },
+      };
     },
     errors: [
-      { inputs: [{ shape: [2, 3] }], attrs: { axes: [2] }, error: 'IndexError', says: 'axis 2 is out of range' },
-      { inputs: [{ shape: [2, 3] }], attrs: { axes: [0, -2] }, error: 'ValueError', says: 'name one axis twice' },
+      {
+        inputs: [{ shape: [2, 3] }],
+        attrs: { axes: [2] },
+        error: 'IndexError',
+        says: 'axis 2 is out of range',
+      },
+      {
+        inputs: [{ shape: [2, 3] }],
+        attrs: { axes: [0, -2] },
+        error: 'ValueError',
+        says: 'name one axis twice',
+      },
       ...(options.refuseEmpty
         ? [{ inputs: [{ shape: [2, 0] }], attrs: { axes: [1] }, error: 'ValueError', says: 'empty' } as const]
         : []),
@@ -145,11 +192,16 @@ export function axesOf(attrs: Attrs): number | readonly number[] | undefined {
 export function sampleAxes(draw: Draw, rank: number): number[] | null {
   if (rank === 0 || draw.bool()) return null;
   const axes = Array.from({ length: rank }, (_, i) => i).filter(() => draw.bool());
-  return axes.length > 0 ? axes.map((axis) => (draw.bool() ? axis - rank : axis)) : [draw.int(-rank, rank - 1)];
+  return axes.length > 0
+    ? axes.map((axis) => (draw.bool() ? axis - rank : axis))
+    : [draw.int(-rank, rank - 1)];
 }
 
 /** Error rows for the dtypes that a record does not accept. */
-export function refused(accepts: readonly DType[], inputs: (dtype: DType) => ErrorCase['inputs']): ErrorCase[] {
+export function refused(
+  accepts: readonly DType[],
+  inputs: (dtype: DType) => ErrorCase['inputs'],
+): ErrorCase[] {
   return dtypes
     .filter((dtype) => !accepts.includes(dtype))
     .map((dtype) => ({ inputs: inputs(dtype), error: 'DTypeError', says: `does not accept ${dtype}` }));
@@ -162,5 +214,7 @@ export function refuseEmpty(op: string, axes: readonly number[], x: OperandInfo)
 }
 
 /** The lowest and highest value of a dtype, where reductions over max and min start. */
-export const lowest = (dtype: DType): number => (isFloat(dtype) ? -Infinity : dtype === 'i32' ? -(2 ** 31) : 0);
-export const highest = (dtype: DType): number => (isFloat(dtype) ? Infinity : dtype === 'i32' ? 2 ** 31 - 1 : dtype === 'u8' ? 255 : 1);
+export const lowest = (dtype: DType): number =>
+  isFloat(dtype) ? -Infinity : dtype === 'i32' ? -(2 ** 31) : 0;
+export const highest = (dtype: DType): number =>
+  isFloat(dtype) ? Infinity : dtype === 'i32' ? 2 ** 31 - 1 : dtype === 'u8' ? 255 : 1;

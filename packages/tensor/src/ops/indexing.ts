@@ -1,5 +1,5 @@
 /** Ops that join tensors and that read or write through index tensors. */
-import { promote, type DType } from '../dtype.ts';
+import { allocateArray, promote, type DType } from '../dtype.ts';
 import { IndexError, ShapeError, ValueError, type OperandInfo } from '../errors.ts';
 import { checkShape, normalizeAxis, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -49,19 +49,36 @@ const concat: StructuredRecord<[tensors: readonly Tensor[], axis?: number]> & { 
     const axis = draw.int(0, shape.length - 1);
     const count = draw.int(1, 3);
     return {
-      inputs: Array.from({ length: count }, () => ({ shape: spliceAxis(shape, axis, [draw.int(1, 3)]), domain: real })),
+      inputs: Array.from({ length: count }, () => ({
+        shape: spliceAxis(shape, axis, [draw.int(1, 3)]),
+        domain: real,
+      })),
       attrs: { axis: draw.bool() ? axis : axis - shape.length },
     };
   },
   errors: [
     { inputs: [], attrs: { axis: 0 }, error: 'ValueError', says: 'at least one tensor' },
-    { inputs: [{ shape: [2, 3] }, { shape: [2, 4] }], attrs: { axis: 0 }, error: 'ShapeError', says: 'sizes differ outside axis 0' },
+    {
+      inputs: [{ shape: [2, 3] }, { shape: [2, 4] }],
+      attrs: { axis: 0 },
+      error: 'ShapeError',
+      says: 'sizes differ outside axis 0',
+    },
     axisError([{ shape: [2, 3] }]),
   ],
   flops: () => 0,
 };
 
-const pad: StructuredRecord<[x: Tensor, widths: readonly (readonly [before: number, after: number])[], value?: number]> = {
+/** A number as a dtype holds it. */
+function asHeld(value: number, dtype: DType): number {
+  const held = allocateArray(dtype, 1);
+  held[0] = dtype === 'bool' ? Number(value !== 0) : value;
+  return held[0]!;
+}
+
+const pad: StructuredRecord<
+  [x: Tensor, widths: readonly (readonly [before: number, after: number])[], value?: number]
+> = {
   kind: 'structured',
   doc: 'x framed by `value` (0 unless told): `widths[i]` elements before and after along axis i; missing axes get none.',
   promote: 'none',
@@ -73,19 +90,45 @@ const pad: StructuredRecord<[x: Tensor, widths: readonly (readonly [before: numb
       throw new ShapeError(op, `${given.length} widths for rank ${x!.shape.length}`, { operands: [x!] });
     for (const width of given.flat())
       if (!Number.isInteger(width) || width < 0)
-        throw new ValueError(op, `widths must be integers ≥ 0, got ${width}`, { operands: [x!], hint: 'slice() cuts off' });
+        throw new ValueError(op, `widths must be integers ≥ 0, got ${width}`, {
+          operands: [x!],
+          hint: 'slice() cuts off',
+        });
     const widths = x!.shape.map((_, i) => given[i] ?? [0, 0]);
     const shape = x!.shape.map((n, i) => n + widths[i]![0] + widths[i]![1]);
-    return { shape, dtype: x!.dtype as DType, attrs: { widths, value: attrs['value'] ?? 0 } };
+    return {
+      shape,
+      dtype: x!.dtype as DType,
+      attrs: { widths, value: asHeld((attrs['value'] ?? 0) as number, x!.dtype as DType) },
+    };
   },
   sample: (draw) => {
     const shape = draw.shape();
     const value = draw.int(-1, 1);
-    return { inputs: [{ shape, domain: real }], attrs: { widths: shape.map(() => [draw.int(0, 2), draw.int(0, 2)]), value } };
+    return {
+      inputs: [{ shape, domain: real }],
+      attrs: { widths: shape.map(() => [draw.int(0, 2), draw.int(0, 2)]), value },
+    };
   },
   errors: [
-    { inputs: [{ shape: [2] }], attrs: { widths: [[0, 0], [0, 0]], value: 0 }, error: 'ShapeError', says: '2 widths for rank 1' },
-    { inputs: [{ shape: [2] }], attrs: { widths: [[-1, 0]], value: 0 }, error: 'ValueError', says: 'integers ≥ 0' },
+    {
+      inputs: [{ shape: [2] }],
+      attrs: {
+        widths: [
+          [0, 0],
+          [0, 0],
+        ],
+        value: 0,
+      },
+      error: 'ShapeError',
+      says: '2 widths for rank 1',
+    },
+    {
+      inputs: [{ shape: [2] }],
+      attrs: { widths: [[-1, 0]], value: 0 },
+      error: 'ValueError',
+      says: 'integers ≥ 0',
+    },
   ],
   flops: () => 0,
 };
@@ -105,12 +148,16 @@ const unslice: StructuredRecord<
     checkShape(op, shape);
     const rank = x!.shape.length;
     if ([shape, starts, steps].some((list) => list.length !== rank))
-      throw new ShapeError(op, `shape, starts and steps need one entry for each of ${rank} axes`, { operands: [x!] });
+      throw new ShapeError(op, `shape, starts and steps need one entry for each of ${rank} axes`, {
+        operands: [x!],
+      });
     x!.shape.forEach((n, axis) => {
       const last = starts[axis]! + (n - 1) * steps[axis]!;
       const inside = (at: number): boolean => at >= 0 && at < shape[axis]!;
       if (n > 0 && !(inside(starts[axis]!) && inside(last)))
-        throw new IndexError(op, `${starts[axis]} … ${last} leaves axis ${axis} of size ${shape[axis]}`, { operands: [x!] });
+        throw new IndexError(op, `${starts[axis]} … ${last} leaves axis ${axis} of size ${shape[axis]}`, {
+          operands: [x!],
+        });
     });
     return { shape, dtype: x!.dtype as DType, attrs: { starts, steps, shape } };
   },
@@ -124,8 +171,18 @@ const unslice: StructuredRecord<
     };
   },
   errors: [
-    { inputs: [{ shape: [2] }], attrs: { shape: [2, 2], starts: [0], steps: [1] }, error: 'ShapeError', says: 'one entry for each of 1 axes' },
-    { inputs: [{ shape: [2] }], attrs: { shape: [2], starts: [1], steps: [1] }, error: 'IndexError', says: 'leaves axis 0 of size 2' },
+    {
+      inputs: [{ shape: [2] }],
+      attrs: { shape: [2, 2], starts: [0], steps: [1] },
+      error: 'ShapeError',
+      says: 'one entry for each of 1 axes',
+    },
+    {
+      inputs: [{ shape: [2] }],
+      attrs: { shape: [2], starts: [1], steps: [1] },
+      error: 'IndexError',
+      says: 'leaves axis 0 of size 2',
+    },
   ],
   flops: () => 0,
 };
@@ -154,14 +211,27 @@ const indexSelect: StructuredRecord<[x: Tensor, axis: number, index: Tensor]> = 
   sample: (draw) => {
     const { shape, axis, index } = sampleSelection(draw);
     return {
-      inputs: [{ shape, domain: real }, { shape: index, dtype: 'i32', domain: indexBelow(shape[axis]!) }],
+      inputs: [
+        { shape, domain: real },
+        { shape: index, dtype: 'i32', domain: indexBelow(shape[axis]!) },
+      ],
       attrs: { axis },
     };
   },
   errors: [
     axisError([{ shape: [2, 3] }, { shape: [2], dtype: 'i32' }]),
-    { inputs: [{ shape: [2, 3] }, { shape: [2], dtype: 'i32', fill: 2 }], attrs: { axis: 0 }, error: 'IndexError', says: 'index 2 is out of range' },
-    { inputs: [{ shape: [2, 3] }, { shape: [2], dtype: 'i32', fill: -1 }], attrs: { axis: 0 }, error: 'IndexError', says: 'index -1 is out of range' },
+    {
+      inputs: [{ shape: [2, 3] }, { shape: [2], dtype: 'i32', fill: 2 }],
+      attrs: { axis: 0 },
+      error: 'IndexError',
+      says: 'index 2 is out of range',
+    },
+    {
+      inputs: [{ shape: [2, 3] }, { shape: [2], dtype: 'i32', fill: -1 }],
+      attrs: { axis: 0 },
+      error: 'IndexError',
+      says: 'index -1 is out of range',
+    },
     ...indexDTypeErrors((dtype) => [{ shape: [2, 3] }, { shape: [2], dtype }]),
   ],
   flops: () => 0,
@@ -193,8 +263,18 @@ const indexAdd: StructuredRecord<[x: Tensor, axis: number, index: Tensor, source
   },
   errors: [
     axisError([{ shape: [2, 3] }, { shape: [2], dtype: 'i32' }, { shape: [2, 3] }]),
-    { inputs: [{ shape: [2, 3] }, { shape: [2], dtype: 'i32' }, { shape: [2, 2] }], attrs: { axis: 0 }, error: 'ShapeError', says: 'must have shape [2, 3]' },
-    { inputs: [{ shape: [2, 3] }, { shape: [2], dtype: 'i32', fill: 9 }, { shape: [2, 3] }], attrs: { axis: 0 }, error: 'IndexError', says: 'index 9 is out of range' },
+    {
+      inputs: [{ shape: [2, 3] }, { shape: [2], dtype: 'i32' }, { shape: [2, 2] }],
+      attrs: { axis: 0 },
+      error: 'ShapeError',
+      says: 'must have shape [2, 3]',
+    },
+    {
+      inputs: [{ shape: [2, 3] }, { shape: [2], dtype: 'i32', fill: 9 }, { shape: [2, 3] }],
+      attrs: { axis: 0 },
+      error: 'IndexError',
+      says: 'index 9 is out of range',
+    },
     ...indexDTypeErrors((dtype) => [{ shape: [2, 3] }, { shape: [2], dtype }, { shape: [2, 3] }]),
   ],
   flops: (inputs) => sizeOf(inputs[2]!.shape),
@@ -204,12 +284,17 @@ const indexAdd: StructuredRecord<[x: Tensor, axis: number, index: Tensor, source
 function checkGather(op: string, inputs: Infos, axisAttr: unknown): number {
   const [x, index] = inputs as [OperandInfo, OperandInfo];
   const axis = normalizeAxis(op, axisAttr as number, x);
-  const fits = index.shape.length === x.shape.length && index.shape.every((n, i) => i === axis || n <= x.shape[i]!);
+  const fits =
+    index.shape.length === x.shape.length && index.shape.every((n, i) => i === axis || n <= x.shape[i]!);
   if (!fits)
-    throw new ShapeError(op, `the index must have rank ${x.shape.length} and be no larger than the tensor outside axis ${axis}`, {
-      operands: inputs,
-      hint: 'takeAlongAxis() broadcasts; indexSelect() picks whole slices',
-    });
+    throw new ShapeError(
+      op,
+      `the index must have rank ${x.shape.length} and be no larger than the tensor outside axis ${axis}`,
+      {
+        operands: inputs,
+        hint: 'takeAlongAxis() broadcasts; indexSelect() picks whole slices',
+      },
+    );
   return axis;
 }
 
@@ -232,14 +317,27 @@ const gather: StructuredRecord<[x: Tensor, axis: number, index: Tensor]> = {
   sample: (draw) => {
     const { shape, axis, index } = sampleGather(draw);
     return {
-      inputs: [{ shape, domain: real }, { shape: index, dtype: 'i32', domain: indexBelow(shape[axis]!) }],
+      inputs: [
+        { shape, domain: real },
+        { shape: index, dtype: 'i32', domain: indexBelow(shape[axis]!) },
+      ],
       attrs: { axis },
     };
   },
   errors: [
     axisError([{ shape: [2, 3] }, { shape: [2, 3], dtype: 'i32' }]),
-    { inputs: [{ shape: [2, 3] }, { shape: [3, 3], dtype: 'i32' }], attrs: { axis: 1 }, error: 'ShapeError', says: 'no larger than the tensor' },
-    { inputs: [{ shape: [2, 3] }, { shape: [2, 3], dtype: 'i32', fill: 3 }], attrs: { axis: 1 }, error: 'IndexError', says: 'index 3 is out of range' },
+    {
+      inputs: [{ shape: [2, 3] }, { shape: [3, 3], dtype: 'i32' }],
+      attrs: { axis: 1 },
+      error: 'ShapeError',
+      says: 'no larger than the tensor',
+    },
+    {
+      inputs: [{ shape: [2, 3] }, { shape: [2, 3], dtype: 'i32', fill: 3 }],
+      attrs: { axis: 1 },
+      error: 'IndexError',
+      says: 'index 3 is out of range',
+    },
     ...indexDTypeErrors((dtype) => [{ shape: [2, 3] }, { shape: [2, 3], dtype }]),
   ],
   flops: () => 0,
@@ -271,8 +369,18 @@ const scatterAdd: StructuredRecord<[x: Tensor, axis: number, index: Tensor, sour
   },
   errors: [
     axisError([{ shape: [2, 3] }, { shape: [2, 3], dtype: 'i32' }, { shape: [2, 3] }]),
-    { inputs: [{ shape: [2, 3] }, { shape: [2, 3], dtype: 'i32' }, { shape: [1, 3] }], attrs: { axis: 0 }, error: 'ShapeError', says: 'must have one shape' },
-    { inputs: [{ shape: [2, 3] }, { shape: [2, 3], dtype: 'i32', fill: 2 }, { shape: [2, 3] }], attrs: { axis: 0 }, error: 'IndexError', says: 'index 2 is out of range' },
+    {
+      inputs: [{ shape: [2, 3] }, { shape: [2, 3], dtype: 'i32' }, { shape: [1, 3] }],
+      attrs: { axis: 0 },
+      error: 'ShapeError',
+      says: 'must have one shape',
+    },
+    {
+      inputs: [{ shape: [2, 3] }, { shape: [2, 3], dtype: 'i32', fill: 2 }, { shape: [2, 3] }],
+      attrs: { axis: 0 },
+      error: 'IndexError',
+      says: 'index 2 is out of range',
+    },
     ...indexDTypeErrors((dtype) => [{ shape: [2, 3] }, { shape: [2, 3], dtype }, { shape: [2, 3] }]),
   ],
   flops: (inputs) => sizeOf(inputs[2]!.shape),

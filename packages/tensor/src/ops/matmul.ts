@@ -28,7 +28,8 @@ const matmul: StructuredRecord<[a: Tensor, b: Tensor]> = {
     const [a, b] = inputs as [(typeof inputs)[0], (typeof inputs)[0]];
     const ra = a.shape.length;
     const rb = b.shape.length;
-    if (ra < 2 || rb < 2) throw new ShapeError(op, 'both operands need at least one axis', { operands: inputs });
+    if (ra < 2 || rb < 2)
+      throw new ShapeError(op, 'both operands need at least one axis', { operands: inputs });
     const [m, k] = a.shape.slice(-2) as [number, number];
     const [k2, n] = b.shape.slice(-2) as [number, number];
     if (k !== k2)
@@ -45,10 +46,19 @@ const matmul: StructuredRecord<[a: Tensor, b: Tensor]> = {
   sample: (draw) => {
     const [a, b] = draw.broadcastable(2) as [number[], number[]];
     const [m, k, n] = [draw.int(1, 4), draw.int(1, 4), draw.int(1, 4)];
-    return { inputs: [{ shape: [...a, m, k], domain: real }, { shape: [...b, k, n], domain: real }] };
+    return {
+      inputs: [
+        { shape: [...a, m, k], domain: real },
+        { shape: [...b, k, n], domain: real },
+      ],
+    };
   },
   errors: [
-    { inputs: [{ shape: [2, 3] }, { shape: [4, 5] }], error: 'ShapeError', says: 'inner sizes differ (3 and 4)' },
+    {
+      inputs: [{ shape: [2, 3] }, { shape: [4, 5] }],
+      error: 'ShapeError',
+      says: 'inner sizes differ (3 and 4)',
+    },
     { inputs: [{ shape: [2, 2, 3] }, { shape: [3, 3, 4] }], error: 'ShapeError', says: 'do not broadcast' },
     { inputs: [{ shape: [] }, { shape: [4, 5] }], error: 'ShapeError', says: 'at least one axis' },
     ...refused(['bool', 'u8', 'i32', ...floats], (dtype) => [{ shape: [2, 2], dtype }, { shape: [2, 2] }]),

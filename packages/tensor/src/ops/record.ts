@@ -76,9 +76,10 @@ export interface ErrorCase {
 
 /**
  * How inputs of different dtypes meet before the op runs:
- * `common` in the highest, `number` likewise but at least i32, `float` likewise but at least f32, `none`: as they come.
+ * `common` in the highest, `number` likewise but bool in i32, `total` likewise but at least i32 (for sums of many),
+ * `float` likewise but at least f32, `none`: as they come.
  */
-export type Promotion = 'common' | 'number' | 'float' | 'none';
+export type Promotion = 'common' | 'number' | 'total' | 'float' | 'none';
 
 interface Common<Args extends readonly unknown[]> {
   /** One line, starting with a verb's third person or a noun phrase; used in docs. */

@@ -14,10 +14,20 @@ interface RowOptions {
   readonly flops?: number;
 }
 
-const wrongAxis: ErrorCase = { inputs: [{ shape: [2, 3] }], attrs: { axis: 2 }, error: 'IndexError', says: 'axis 2 is out of range' };
+const wrongAxis: ErrorCase = {
+  inputs: [{ shape: [2, 3] }],
+  attrs: { axis: 2 },
+  error: 'IndexError',
+  says: 'axis 2 is out of range',
+};
 
 /** The shape stays; each line along the axis is mapped to another. */
-function alongAxis({ doc, promote = 'float', accepts = anyDType, flops = 1 }: RowOptions): StructuredRecord<[x: Tensor, axis?: number]> {
+function alongAxis({
+  doc,
+  promote = 'float',
+  accepts = anyDType,
+  flops = 1,
+}: RowOptions): StructuredRecord<[x: Tensor, axis?: number]> {
   return {
     kind: 'structured',
     doc,
@@ -31,7 +41,10 @@ function alongAxis({ doc, promote = 'float', accepts = anyDType, flops = 1 }: Ro
     }),
     sample: (draw) => {
       const shape = draw.shape({ minRank: 1 });
-      return { inputs: [{ shape, domain: real }], attrs: { axis: draw.int(-shape.length, shape.length - 1) } };
+      return {
+        inputs: [{ shape, domain: real }],
+        attrs: { axis: draw.int(-shape.length, shape.length - 1) },
+      };
     },
     errors: [wrongAxis, ...refused(accepts, (dtype) => [{ shape: [2], dtype }])],
     flops: (_, plan) => flops * sizeOf(plan.shape),
@@ -52,7 +65,9 @@ function overAxis(
       if (axis !== undefined) return { inputs: [x], attrs: { axis, keepDims } };
       const rank = x.shape.length;
       const flat = { inputs: [x.reshape([-1])], attrs: { axis: 0, keepDims: false } };
-      return keepDims ? { ...flat, finish: (y: Tensor): Tensor => y.reshape(new Array<number>(rank).fill(1)) } : flat;
+      return keepDims
+        ? { ...flat, finish: (y: Tensor): Tensor => y.reshape(new Array<number>(rank).fill(1)) }
+        : flat;
     },
     infer: ([x], attrs, op) => {
       const axis = normalizeAxis(op, attrs['axis'] as number, x!);
@@ -63,7 +78,10 @@ function overAxis(
     },
     sample: (draw) => {
       const shape = draw.shape({ minRank: 1 });
-      return { inputs: [{ shape, domain }], attrs: { axis: draw.int(-shape.length, shape.length - 1), keepDims: draw.bool() } };
+      return {
+        inputs: [{ shape, domain }],
+        attrs: { axis: draw.int(-shape.length, shape.length - 1), keepDims: draw.bool() },
+      };
     },
     errors: [
       wrongAxis,
@@ -78,10 +96,32 @@ function overAxis(
 
 export const rows = {
   softmax: alongAxis({ doc: 'eˣ / Σ eˣ along an axis (the last unless told), without overflow.', flops: 13 }),
-  logSoftmax: alongAxis({ doc: 'log softmax along an axis (the last unless told), without overflow.', flops: 13 }),
-  cumsum: alongAxis({ doc: 'Running sum along an axis (the last unless told).', promote: 'number' }),
-  logSumExp: overAxis({ doc: 'log Σ eˣ along an axis, or over all elements, without overflow. Of nothing: -Infinity.', flops: 12 }),
-  argMax: overAxis({ doc: 'Position of the (first) largest element along an axis, or in row-major order over all; a NaN counts as largest.', promote: 'none', accepts: numeric, domain: distinct, index: true, refuseEmpty: true }),
-  argMin: overAxis({ doc: 'Position of the (first) smallest element along an axis, or in row-major order over all; a NaN counts as smallest.', promote: 'none', accepts: numeric, domain: distinct, index: true, refuseEmpty: true }),
+  logSoftmax: alongAxis({
+    doc: 'log softmax along an axis (the last unless told), without overflow.',
+    flops: 13,
+  }),
+  cumsum: alongAxis({
+    doc: 'Running sum along an axis (the last unless told); bool and u8 add up in i32.',
+    promote: 'total',
+  }),
+  logSumExp: overAxis({
+    doc: 'log Σ eˣ along an axis, or over all elements, without overflow. Of nothing: -Infinity.',
+    flops: 12,
+  }),
+  argMax: overAxis({
+    doc: 'Position of the (first) largest element along an axis, or in row-major order over all; a NaN counts as largest.',
+    promote: 'none',
+    accepts: numeric,
+    domain: distinct,
+    index: true,
+    refuseEmpty: true,
+  }),
+  argMin: overAxis({
+    doc: 'Position of the (first) smallest element along an axis, or in row-major order over all; a NaN counts as smallest.',
+    promote: 'none',
+    accepts: numeric,
+    domain: distinct,
+    index: true,
+    refuseEmpty: true,
+  }),
 };
-

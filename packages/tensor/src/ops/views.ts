@@ -11,7 +11,11 @@ import type { Attrs, Plan, ViewRecord } from './record.ts';
 export type Range = readonly [start?: number | null, stop?: number | null, step?: number | null];
 
 const shapeOf = (attrs: Attrs): readonly number[] => attrs['shape'] as readonly number[];
-const plan = (x: OperandInfo, shape: readonly number[], attrs: Attrs): Plan => ({ shape, dtype: x.dtype as DType, attrs });
+const plan = (x: OperandInfo, shape: readonly number[], attrs: Attrs): Plan => ({
+  shape,
+  dtype: x.dtype as DType,
+  attrs,
+});
 
 /** Integers ≥ 1 whose product is `size`, for samples. */
 function factor(draw: { pick<T>(items: readonly T[]): T }, size: number): number[] {
@@ -34,13 +38,16 @@ const reshape: ViewRecord<[x: Tensor, shape: readonly number[]]> = {
   infer: ([x], attrs, op) => {
     const wanted = shapeOf(attrs);
     const holes = wanted.filter((n) => n === -1).length;
-    if (holes > 1) throw new ShapeError(op, `only one size may be -1, got [${wanted.join(', ')}]`, { operands: [x!] });
+    if (holes > 1)
+      throw new ShapeError(op, `only one size may be -1, got [${wanted.join(', ')}]`, { operands: [x!] });
     const size = sizeOf(x!.shape);
     const known = sizeOf(wanted.filter((n) => n !== -1));
     const shape = wanted.map((n) => (n === -1 ? (known === 0 ? NaN : size / known) : n));
     const fits = shape.every((n) => Number.isInteger(n) && n >= 0) && sizeOf(shape) === size;
     if (!fits)
-      throw new ShapeError(op, `${size} elements do not fit the shape [${wanted.join(', ')}]`, { operands: [x!] });
+      throw new ShapeError(op, `${size} elements do not fit the shape [${wanted.join(', ')}]`, {
+        operands: [x!],
+      });
     return plan(x!, shape, { shape });
   },
   view: (layout, { shape }) => reshapeLayout(layout, shape),
@@ -49,9 +56,24 @@ const reshape: ViewRecord<[x: Tensor, shape: readonly number[]]> = {
     return { inputs: [{ shape, domain: real }], attrs: { shape: factor(draw, sizeOf(shape)) } };
   },
   errors: [
-    { inputs: [{ shape: [2, 3] }], attrs: { shape: [4] }, error: 'ShapeError', says: '6 elements do not fit' },
-    { inputs: [{ shape: [2, 3] }], attrs: { shape: [-1, -1] }, error: 'ShapeError', says: 'only one size may be -1' },
-    { inputs: [{ shape: [2, 3] }], attrs: { shape: [-1, 4] }, error: 'ShapeError', says: '6 elements do not fit' },
+    {
+      inputs: [{ shape: [2, 3] }],
+      attrs: { shape: [4] },
+      error: 'ShapeError',
+      says: '6 elements do not fit',
+    },
+    {
+      inputs: [{ shape: [2, 3] }],
+      attrs: { shape: [-1, -1] },
+      error: 'ShapeError',
+      says: 'only one size may be -1',
+    },
+    {
+      inputs: [{ shape: [2, 3] }],
+      attrs: { shape: [-1, 4] },
+      error: 'ShapeError',
+      says: '6 elements do not fit',
+    },
   ],
   flops: () => 0,
 };
@@ -65,8 +87,16 @@ const permute: ViewRecord<[x: Tensor, axes: readonly number[]]> = {
   infer: ([x], attrs, op) => {
     const axes = (attrs['axes'] as readonly number[]).map((axis) => normalizeAxis(op, axis, x!));
     if (axes.length !== x!.shape.length || new Set(axes).size !== axes.length)
-      throw new ValueError(op, `axes [${(attrs['axes'] as readonly number[]).join(', ')}] are not a reordering of all axes`, { operands: [x!] });
-    return plan(x!, axes.map((axis) => x!.shape[axis]!), { axes });
+      throw new ValueError(
+        op,
+        `axes [${(attrs['axes'] as readonly number[]).join(', ')}] are not a reordering of all axes`,
+        { operands: [x!] },
+      );
+    return plan(
+      x!,
+      axes.map((axis) => x!.shape[axis]!),
+      { axes },
+    );
   },
   view: ({ strides, offset }, { shape, attrs }) => ({
     shape,
@@ -82,7 +112,12 @@ const permute: ViewRecord<[x: Tensor, axes: readonly number[]]> = {
   errors: [
     { inputs: [{ shape: [2, 3] }], attrs: { axes: [0, 0] }, error: 'ValueError', says: 'not a reordering' },
     { inputs: [{ shape: [2, 3] }], attrs: { axes: [0] }, error: 'ValueError', says: 'not a reordering' },
-    { inputs: [{ shape: [2, 3] }], attrs: { axes: [0, 5] }, error: 'IndexError', says: 'axis 5 is out of range' },
+    {
+      inputs: [{ shape: [2, 3] }],
+      attrs: { axes: [0, 5] },
+      error: 'IndexError',
+      says: 'axis 5 is out of range',
+    },
   ],
   flops: () => 0,
 };
@@ -116,7 +151,12 @@ const expand: ViewRecord<[x: Tensor, shape: readonly number[]]> = {
     };
   },
   errors: [
-    { inputs: [{ shape: [2, 3] }], attrs: { shape: [4, 3] }, error: 'ShapeError', says: 'cannot stretch to [4, 3]' },
+    {
+      inputs: [{ shape: [2, 3] }],
+      attrs: { shape: [4, 3] },
+      error: 'ShapeError',
+      says: 'cannot stretch to [4, 3]',
+    },
     { inputs: [{ shape: [2, 3] }], attrs: { shape: [3] }, error: 'ShapeError', says: 'cannot stretch' },
   ],
   flops: () => 0,
@@ -127,7 +167,10 @@ const slice: ViewRecord<[x: Tensor, ranges: readonly (Range | null)[]]> = {
   doc: 'A range `[start, stop, step]` of each leading axis, as in Python; null takes the whole axis, a negative step runs backwards.',
   promote: 'none',
   accepts: [anyDType],
-  call: (x, ranges) => ({ inputs: [x], attrs: { ranges: ranges.map((r) => r && [r[0] ?? null, r[1] ?? null, r[2] ?? 1]) } }),
+  call: (x, ranges) => ({
+    inputs: [x],
+    attrs: { ranges: ranges.map((r) => r && [r[0] ?? null, r[1] ?? null, r[2] ?? 1]) },
+  }),
   infer: ([x], attrs, op) => {
     const ranges = attrs['ranges'] as readonly (readonly (number | null)[] | null)[];
     if (ranges.length > x!.shape.length)
@@ -138,7 +181,8 @@ const slice: ViewRecord<[x: Tensor, ranges: readonly (Range | null)[]]> = {
       const [from = null, to = null, by = null] = ranges[axis] ?? [];
       const step = by ?? 1;
       for (const n of [from ?? 0, to ?? 0, step])
-        if (!Number.isInteger(n)) throw new ValueError(op, `${n} is not an integer (axis ${axis})`, { operands: [x!] });
+        if (!Number.isInteger(n))
+          throw new ValueError(op, `${n} is not an integer (axis ${axis})`, { operands: [x!] });
       if (step === 0) throw new ValueError(op, `step 0 (axis ${axis})`, { operands: [x!] });
       const [low, high] = step > 0 ? [0, size] : [-1, size - 1];
       const place = (n: number): number => Math.min(Math.max(n < 0 ? n + size : n, low), high);
@@ -172,9 +216,19 @@ const slice: ViewRecord<[x: Tensor, ranges: readonly (Range | null)[]]> = {
     return { inputs: [{ shape, domain: real }], attrs: { ranges } };
   },
   errors: [
-    { inputs: [{ shape: [3] }], attrs: { ranges: [null, null] }, error: 'IndexError', says: '2 ranges for rank 1' },
+    {
+      inputs: [{ shape: [3] }],
+      attrs: { ranges: [null, null] },
+      error: 'IndexError',
+      says: '2 ranges for rank 1',
+    },
     { inputs: [{ shape: [3] }], attrs: { ranges: [[0, 2, 0]] }, error: 'ValueError', says: 'step 0' },
-    { inputs: [{ shape: [3] }], attrs: { ranges: [[0.5, 2, 1]] }, error: 'ValueError', says: 'not an integer' },
+    {
+      inputs: [{ shape: [3] }],
+      attrs: { ranges: [[0.5, 2, 1]] },
+      error: 'ValueError',
+      says: 'not an integer',
+    },
   ],
   flops: () => 0,
 };

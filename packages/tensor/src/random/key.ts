@@ -67,7 +67,10 @@ export class Key {
   private units(count: number, dtype: FloatDType): Float32Array | Float64Array {
     if (dtype === 'f32') return Float32Array.from(this.bits(count), (word) => (word >>> 9) / 2 ** 23);
     const pairs = this.pairs(count);
-    return Float64Array.from({ length: count }, (_, i) => (pairs[2 * i]! * 2 ** 20 + (pairs[2 * i + 1]! >>> 12)) / 2 ** 52);
+    return Float64Array.from(
+      { length: count },
+      (_, i) => (pairs[2 * i]! * 2 ** 20 + (pairs[2 * i + 1]! >>> 12)) / 2 ** 52,
+    );
   }
 
   /** Uniform in [min, max). */
@@ -104,7 +107,11 @@ export class Key {
     if (!(probability >= 0 && probability <= 1))
       throw new ValueError('Key.bernoulli', `the probability must lie in [0, 1], got ${probability}`);
     const units = this.units(sizeOf(shape), 'f64');
-    return fromData(Uint8Array.from(units, (u) => Number(u < probability)), shape, { dtype: 'bool' });
+    return fromData(
+      Uint8Array.from(units, (u) => Number(u < probability)),
+      shape,
+      { dtype: 'bool' },
+    );
   }
 
   /** Integers from `low` up to but not including `high`, i32. */
@@ -113,7 +120,10 @@ export class Key {
     const fits = [low, high].every(Number.isInteger) && low < high && low >= -(2 ** 31) && high <= 2 ** 31;
     if (!fits) throw new ValueError('Key.randint', `needs i32 integers low < high, got ${low} and ${high}`);
     const units = this.units(sizeOf(shape), 'f64');
-    return fromData(Int32Array.from(units, (u) => low + Math.floor(u * (high - low))), shape);
+    return fromData(
+      Int32Array.from(units, (u) => low + Math.floor(u * (high - low))),
+      shape,
+    );
   }
 
   /** Positions along an axis drawn with probability softmax(logits), by the Gumbel-max rule. The axis goes away. */
@@ -131,7 +141,10 @@ export class Key {
   permutation(n: number): Tensor {
     checkShape('Key.permutation', [n]);
     const rank = this.units(n, 'f64');
-    return fromData(Int32Array.from({ length: n }, (_, i) => i).sort((a, b) => rank[a]! - rank[b]! || a - b), [n]);
+    return fromData(
+      Int32Array.from({ length: n }, (_, i) => i).sort((a, b) => rank[a]! - rank[b]! || a - b),
+      [n],
+    );
   }
 
   toJSON(): readonly [number, number] {

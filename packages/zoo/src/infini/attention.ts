@@ -30,11 +30,18 @@ export class InfiniAttention extends Module {
   private readonly hasMemory: boolean;
 
   /** @param init standard deviation of a linear layer's weights, by its number of inputs */
-  constructor(config: InfiniTransformerConfig, hasMemory: boolean, key: Key, init: (fanIn: number) => number, dtype: FloatDType = 'f32') {
+  constructor(
+    config: InfiniTransformerConfig,
+    hasMemory: boolean,
+    key: Key,
+    init: (fanIn: number) => number,
+    dtype: FloatDType = 'f32',
+  ) {
     super();
     const { hiddenSize, numHeads, numKvHeads, headDim, gate, gateInit, writeGate } = config;
     const keys = key.split(6);
-    const linear = (inputs: number, outputs: number, k: Key): Linear => new Linear(inputs, outputs, { key: k, bias: false, std: init(inputs), dtype });
+    const linear = (inputs: number, outputs: number, k: Key): Linear =>
+      new Linear(inputs, outputs, { key: k, bias: false, std: init(inputs), dtype });
     this.config = config;
     this.hasMemory = hasMemory;
     this.rope = new RotaryEmbedding(headDim, { base: config.ropeTheta });
@@ -44,9 +51,13 @@ export class InfiniAttention extends Module {
     this.oProj = linear(numHeads * headDim, hiddenSize, keys[3]!);
     if (!hasMemory) return;
     if (gate === 'input') this.gateProj = constantLinear(hiddenSize, numHeads, gateInit, keys[4]!, dtype);
-    else this.beta = new Parameter(full(gate === 'perHead' ? [numHeads] : [numHeads, headDim], gateInit, { dtype }));
+    else
+      this.beta = new Parameter(
+        full(gate === 'perHead' ? [numHeads] : [numHeads, headDim], gateInit, { dtype }),
+      );
     if (writeGate !== 'none') this.writeGate = constantLinear(hiddenSize, numHeads, 0, keys[5]!, dtype);
-    if (config.memoryNormalization === 'rmsNorm') this.readNorm = new RMSNorm(headDim, { eps: config.rmsNormEps, dtype });
+    if (config.memoryNormalization === 'rmsNorm')
+      this.readNorm = new RMSNorm(headDim, { eps: config.rmsNormEps, dtype });
     if (config.memoryInit === 'learned') {
       const features = featureDim(config.featureMap, headDim);
       this.initialMatrix = new Parameter(zeros([numHeads, features, headDim], { dtype }));
@@ -66,8 +77,21 @@ export class InfiniAttention extends Module {
     const segments = Math.ceil(length / segmentLength);
     const padding = segments * segmentLength - length;
     // A short last segment is filled up; causality keeps the filling out of the output, the mask out of the memory.
-    const filled = padding > 0 ? x.pad([[0, 0], [0, padding], [0, 0]]) : x;
-    const present = padding > 0 ? (mask ?? full([batch, length], true, { backend: x.backend })).pad([[0, 0], [0, padding]]) : mask;
+    const filled =
+      padding > 0
+        ? x.pad([
+            [0, 0],
+            [0, padding],
+            [0, 0],
+          ])
+        : x;
+    const present =
+      padding > 0
+        ? (mask ?? full([batch, length], true, { backend: x.backend })).pad([
+            [0, 0],
+            [0, padding],
+          ])
+        : mask;
     // [batch, length, heads · d] → [batch, heads, segments, n, d]
     const split = (y: Tensor, heads: number): Tensor => {
       const parted = y.reshape([batch, segments, segmentLength, heads, headDim]).permute([0, 3, 1, 2, 4]);
@@ -95,7 +119,12 @@ export class InfiniAttention extends Module {
       if (this.writeGate) {
         const a = this.writeGate.forward(filled);
         writeLogits = a.narrow(1, 0, length).transpose();
-        keys = keys.mul(this.openness(a).reshape([batch, segments, segmentLength, numHeads]).permute([0, 3, 1, 2]).unsqueeze(-1));
+        keys = keys.mul(
+          this.openness(a)
+            .reshape([batch, segments, segmentLength, numHeads])
+            .permute([0, 3, 1, 2])
+            .unsqueeze(-1),
+        );
       }
       if (present) keys = keys.mul(present.cast(x.dtype).reshape([batch, 1, segments, segmentLength, 1]));
       const walk = walkSegments(config, keys, plainKeys, v, memory ?? this.emptyMemory(x));
@@ -107,7 +136,9 @@ export class InfiniAttention extends Module {
       mixed = local.add(g.mul(read.sub(local)));
     }
     // Eq. (11)
-    const joined = mixed.permute([0, 2, 3, 1, 4]).reshape([batch, segments * segmentLength, numHeads * headDim]);
+    const joined = mixed
+      .permute([0, 2, 3, 1, 4])
+      .reshape([batch, segments * segmentLength, numHeads * headDim]);
     const output = this.oProj.forward(padding > 0 ? joined.narrow(1, 0, length) : joined);
     return { output, memory: last, writeLogits };
   }
@@ -116,7 +147,12 @@ export class InfiniAttention extends Module {
   openness(a: Tensor): Tensor {
     const { writeGate, writeGateMargin: m } = this.config;
     const w = a.sigmoid();
-    return writeGate === 'hard' ? w.mul(1 + 2 * m).sub(m).clip(0, 1) : w;
+    return writeGate === 'hard'
+      ? w
+          .mul(1 + 2 * m)
+          .sub(m)
+          .clip(0, 1)
+      : w;
   }
 
   /** sigmoid(β), shaped to meet [batch, heads, segments, n, d]. */
@@ -125,10 +161,17 @@ export class InfiniAttention extends Module {
     const [batch] = x.shape as readonly [number];
     let g: Tensor;
     if (this.gateProj)
-      g = this.gateProj.forward(x).sigmoid().reshape([batch, segments, segmentLength, numHeads]).permute([0, 3, 1, 2]).unsqueeze(-1);
+      g = this.gateProj
+        .forward(x)
+        .sigmoid()
+        .reshape([batch, segments, segmentLength, numHeads])
+        .permute([0, 3, 1, 2])
+        .unsqueeze(-1);
     else g = this.beta!.sigmoid().reshape([1, numHeads, 1, 1, -1]);
     if (!startsEmpty || firstSegment === 'gated') return g;
-    const later = full([segments], 1, { dtype: x.dtype, backend: x.backend }).narrow(0, 1, segments - 1).pad([[1, 0]]);
+    const later = full([segments], 1, { dtype: x.dtype, backend: x.backend })
+      .narrow(0, 1, segments - 1)
+      .pad([[1, 0]]);
     return g.mul(later.reshape([1, 1, segments, 1, 1]));
   }
 
@@ -143,7 +186,10 @@ export class InfiniAttention extends Module {
         normalizer: this.initialNormalizer.softplus().expand([batch, numHeads, features]),
       };
     const options = { dtype: x.dtype, backend: x.backend };
-    return { matrix: zeros([batch, numHeads, features, headDim], options), normalizer: zeros([batch, numHeads, features], options) };
+    return {
+      matrix: zeros([batch, numHeads, features, headDim], options),
+      normalizer: zeros([batch, numHeads, features], options),
+    };
   }
 }
 

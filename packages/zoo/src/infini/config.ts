@@ -104,19 +104,33 @@ export function infiniTransformerConfig(options: InfiniTransformerOptions): Infi
   const fail = (problem: string): never => {
     throw new ValueError('InfiniTransformer', problem);
   };
-  const sizes = ['vocabSize', 'hiddenSize', 'numLayers', 'numHeads', 'numKvHeads', 'headDim', 'intermediateSize', 'segmentLength'] as const;
+  const sizes = [
+    'vocabSize',
+    'hiddenSize',
+    'numLayers',
+    'numHeads',
+    'numKvHeads',
+    'headDim',
+    'intermediateSize',
+    'segmentLength',
+  ] as const;
   for (const name of sizes)
-    if (!Number.isInteger(config[name]) || config[name] < 1) fail(`${name} must be an integer ≥ 1, got ${config[name]}`);
+    if (!Number.isInteger(config[name]) || config[name] < 1)
+      fail(`${name} must be an integer ≥ 1, got ${config[name]}`);
   if (config.headDim % 2 !== 0) fail(`headDim must be even for rotary positions, got ${config.headDim}`);
-  if (numHeads % config.numKvHeads !== 0) fail(`numHeads ${numHeads} is not a multiple of numKvHeads ${config.numKvHeads}`);
+  if (numHeads % config.numKvHeads !== 0)
+    fail(`numHeads ${numHeads} is not a multiple of numKvHeads ${config.numKvHeads}`);
   for (const layer of config.memoryLayers)
-    if (!Number.isInteger(layer) || layer < 0 || layer >= numLayers) fail(`memoryLayers names layer ${layer} of ${numLayers}`);
+    if (!Number.isInteger(layer) || layer < 0 || layer >= numLayers)
+      fail(`memoryLayers names layer ${layer} of ${numLayers}`);
   for (const [name, known] of Object.entries(choices)) {
     const value = config[name as keyof typeof choices];
-    if (!(known as readonly string[]).includes(value)) fail(`${name} must be one of ${known.join(', ')}, got '${value}'`);
+    if (!(known as readonly string[]).includes(value))
+      fail(`${name} must be one of ${known.join(', ')}, got '${value}'`);
   }
   const { detachEvery, memoryDecay, memoryEps, writeGateMargin } = config;
-  if (detachEvery !== null && !(Number.isInteger(detachEvery) && detachEvery >= 1)) fail(`detachEvery must be null or an integer ≥ 1, got ${detachEvery}`);
+  if (detachEvery !== null && !(Number.isInteger(detachEvery) && detachEvery >= 1))
+    fail(`detachEvery must be null or an integer ≥ 1, got ${detachEvery}`);
   if (!(memoryDecay > 0 && memoryDecay <= 1)) fail(`memoryDecay must lie in (0, 1], got ${memoryDecay}`);
   if (!(memoryEps >= 0)) fail(`memoryEps must be ≥ 0, got ${memoryEps}`);
   if (!(writeGateMargin >= 0)) fail(`writeGateMargin must be ≥ 0, got ${writeGateMargin}`);
@@ -135,20 +149,34 @@ const snake = (name: string): string => spelled[name] ?? name.replace(/[A-Z]/g, 
 /** The content of config.json, in Hugging Face's spelling. */
 export function configToJson(config: InfiniTransformerConfig): Record<string, unknown> {
   const entries = Object.entries(config).map(([name, value]) => [snake(name), value as unknown]);
-  return { model_type: modelType, architectures: ['InfiniTransformer'], ...(Object.fromEntries(entries) as Record<string, unknown>) };
+  return {
+    model_type: modelType,
+    architectures: ['InfiniTransformer'],
+    ...(Object.fromEntries(entries) as Record<string, unknown>),
+  };
 }
 
 /** The configuration that a config.json holds. @throws ValueError where it is of another model or incomplete */
 export function configFromJson(json: Readonly<Record<string, unknown>>): InfiniTransformerConfig {
   if (json['model_type'] !== modelType)
-    throw new ValueError('InfiniTransformer', `config.json is of model type '${String(json['model_type'])}', not '${modelType}'`);
-  const template = infiniTransformerConfig({ vocabSize: 1, hiddenSize: 2, numLayers: 1, numHeads: 1, segmentLength: 1 });
+    throw new ValueError(
+      'InfiniTransformer',
+      `config.json is of model type '${String(json['model_type'])}', not '${modelType}'`,
+    );
+  const template = infiniTransformerConfig({
+    vocabSize: 1,
+    hiddenSize: 2,
+    numLayers: 1,
+    numHeads: 1,
+    segmentLength: 1,
+  });
   const options: Record<string, unknown> = {};
   for (const name of Object.keys(template)) {
     const value = json[snake(name)];
     if (value !== undefined) options[name] = value;
   }
   for (const name of ['vocabSize', 'hiddenSize', 'numLayers', 'numHeads', 'segmentLength'])
-    if (typeof options[name] !== 'number') throw new ValueError('InfiniTransformer', `config.json lacks ${snake(name)}`);
+    if (typeof options[name] !== 'number')
+      throw new ValueError('InfiniTransformer', `config.json lacks ${snake(name)}`);
   return infiniTransformerConfig(options as unknown as InfiniTransformerOptions);
 }

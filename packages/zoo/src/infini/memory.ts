@@ -16,7 +16,13 @@ export interface MemoryState {
 
 type MemoryOptions = Pick<
   InfiniTransformerConfig,
-  'memoryUpdate' | 'featureMap' | 'memoryNormalization' | 'memoryEps' | 'memoryEpsMode' | 'memoryDecay' | 'detachEvery'
+  | 'memoryUpdate'
+  | 'featureMap'
+  | 'memoryNormalization'
+  | 'memoryEps'
+  | 'memoryEpsMode'
+  | 'memoryDecay'
+  | 'detachEvery'
 >;
 
 /** σ of eq. (7): [..., d] → [..., d_feature], nonnegative. */
@@ -39,7 +45,12 @@ export function featureDim(kind: MemoryOptions['featureMap'], headDim: number): 
  * Eq. (7): A_mem = σ(Q) M / (σ(Q) z). Queries [..., n, d_feature], matrix [..., d_feature, d_value],
  * normaliser [..., d_feature] → [..., n, d_value]. Without `z` normalisation: σ(Q) M as it is.
  */
-export function retrieve(options: MemoryOptions, queries: Tensor, matrix: Tensor, normalizer: Tensor): Tensor {
+export function retrieve(
+  options: MemoryOptions,
+  queries: Tensor,
+  matrix: Tensor,
+  normalizer: Tensor,
+): Tensor {
   const read = queries.matmul(matrix);
   if (options.memoryNormalization === 'rmsNorm') return read;
   const weight = queries.matmul(normalizer.unsqueeze(-1));
@@ -74,14 +85,24 @@ export function walkSegments(
     // Eq. (8): M += σ(K)ᵀ V. Eq. (9): M += σ(K)ᵀ (V - σ(K) M / (σ(K) z)). Both: z += Σ σ(K_t).
     const increment = written
       ? written.select(2, s)
-      : transposed.select(2, s).matmul(values.select(2, s).sub(retrieve(options, plainKeys.select(2, s), matrix, normalizer)));
+      : transposed
+          .select(2, s)
+          .matmul(values.select(2, s).sub(retrieve(options, plainKeys.select(2, s), matrix, normalizer)));
     const decayed = (x: Tensor): Tensor => (memoryDecay === 1 ? x : x.mul(memoryDecay));
-    state = { matrix: decayed(matrix).add(increment), normalizer: decayed(normalizer).add(added.select(2, s)) };
+    state = {
+      matrix: decayed(matrix).add(increment),
+      normalizer: decayed(normalizer).add(added.select(2, s)),
+    };
     if (detachEvery !== null && (s + 1) % detachEvery === 0)
       state = { matrix: state.matrix.detach(), normalizer: state.normalizer.detach() };
   }
   const line = (pick: (m: MemoryState) => Tensor): Tensor =>
-    segments === 1 ? pick(before[0]!).unsqueeze(2) : ops.concat(before.map((m) => pick(m).unsqueeze(2)), 2);
+    segments === 1
+      ? pick(before[0]!).unsqueeze(2)
+      : ops.concat(
+          before.map((m) => pick(m).unsqueeze(2)),
+          2,
+        );
   return { matrices: line((m) => m.matrix), normalizers: line((m) => m.normalizer), last: state };
 }
 

@@ -10,7 +10,11 @@
 import { Embedding, Linear, Module, RMSNorm, SwiGLU, type Parameter } from '@infinigrad/nn';
 import { ShapeError, type FloatDType, type Key, type Tensor } from '@infinigrad/tensor';
 import { InfiniAttention, type InfiniAttentionOutput } from './attention.ts';
-import { infiniTransformerConfig, type InfiniTransformerConfig, type InfiniTransformerOptions } from './config.ts';
+import {
+  infiniTransformerConfig,
+  type InfiniTransformerConfig,
+  type InfiniTransformerOptions,
+} from './config.ts';
 import type { MemoryState } from './memory.ts';
 
 /** One entry a layer; null where the layer has no memory. */
@@ -39,7 +43,13 @@ class InfiniBlock extends Module {
   readonly postNorm: RMSNorm;
   readonly mlp: SwiGLU;
 
-  constructor(config: InfiniTransformerConfig, hasMemory: boolean, key: Key, init: (fanIn: number) => number, dtype: FloatDType) {
+  constructor(
+    config: InfiniTransformerConfig,
+    hasMemory: boolean,
+    key: Key,
+    init: (fanIn: number) => number,
+    dtype: FloatDType,
+  ) {
     super();
     const [attention, mlp] = key.split(2) as [Key, Key];
     const { hiddenSize, intermediateSize, rmsNormEps: eps } = config;
@@ -74,7 +84,11 @@ export class InfiniTransformer extends Module {
   readonly lmHead: Linear | null;
 
   /** @param key decides the initial weights */
-  constructor(options: InfiniTransformerOptions, key: Key, { embeddingStd = 0.02, gain = 0.7, dtype = 'f32' }: InfiniTransformerInit = {}) {
+  constructor(
+    options: InfiniTransformerOptions,
+    key: Key,
+    { embeddingStd = 0.02, gain = 0.7, dtype = 'f32' }: InfiniTransformerInit = {},
+  ) {
     super();
     const config = infiniTransformerConfig(options);
     const init = (fanIn: number): number => gain / Math.sqrt(fanIn);
@@ -98,10 +112,15 @@ export class InfiniTransformer extends Module {
    */
   forward(tokens: Tensor, options: InfiniForwardOptions = {}): InfiniTransformerOutput {
     if (tokens.rank !== 2 || tokens.size === 0)
-      throw new ShapeError('InfiniTransformer', 'tokens must be [batch, length], not empty', { operands: [tokens] });
+      throw new ShapeError('InfiniTransformer', 'tokens must be [batch, length], not empty', {
+        operands: [tokens],
+      });
     const { memories, mask = null, lastLogits = tokens.shape[1]! } = options;
     if (memories && memories.length !== this.layers.length)
-      throw new ShapeError('InfiniTransformer', `${memories.length} memories for ${this.layers.length} layers`);
+      throw new ShapeError(
+        'InfiniTransformer',
+        `${memories.length} memories for ${this.layers.length} layers`,
+      );
     const after: (MemoryState | null)[] = [];
     const writeLogits: Tensor[] = [];
     let x = this.embedTokens.forward(tokens);
@@ -119,7 +138,10 @@ export class InfiniTransformer extends Module {
 
   /** β of eq. (10) and its kin: they want a learning rate of their own (10 to 30 times the rest) and no weight decay. */
   gateParameters(): Parameter[] {
-    return this.layers.flatMap(({ attention }) => [...(attention.beta ? [attention.beta] : []), ...(attention.gateProj?.parameters() ?? [])]);
+    return this.layers.flatMap(({ attention }) => [
+      ...(attention.beta ? [attention.beta] : []),
+      ...(attention.gateProj?.parameters() ?? []),
+    ]);
   }
 
   /** The write gates' parameters (our extension). */
@@ -139,6 +161,10 @@ export class InfiniTransformer extends Module {
 }
 
 /** The same model without memory: causal attention inside each segment only. The control for everything the memory does. */
-export function localBaseline(options: InfiniTransformerOptions, key: Key, init: InfiniTransformerInit = {}): InfiniTransformer {
+export function localBaseline(
+  options: InfiniTransformerOptions,
+  key: Key,
+  init: InfiniTransformerInit = {},
+): InfiniTransformer {
   return new InfiniTransformer({ ...options, memoryLayers: [] }, key, init);
 }

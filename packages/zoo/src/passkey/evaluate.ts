@@ -41,8 +41,19 @@ const chunkTokens = 8192;
  * One report for each length and position. The key never lies in the query's own segment. Answers are generated
  * digit by digit, each fed back (argmax over the whole vocabulary).
  */
-export function* evaluatePasskey(model: InfiniTransformer, recipe: PasskeyRecipe, options: EvaluateOptions): Generator<CellReport> {
-  const { multiples, positions = ['start', 'middle', 'end'], samples, seed, zeroMemory = false, clock = Date.now } = options;
+export function* evaluatePasskey(
+  model: InfiniTransformer,
+  recipe: PasskeyRecipe,
+  options: EvaluateOptions,
+): Generator<CellReport> {
+  const {
+    multiples,
+    positions = ['start', 'middle', 'end'],
+    samples,
+    seed,
+    zeroMemory = false,
+    clock = Date.now,
+  } = options;
   for (const multiple of multiples)
     for (const [p, position] of positions.entries()) {
       const segments = multiple * recipe.maxSegments;
@@ -50,7 +61,9 @@ export function* evaluatePasskey(model: InfiniTransformer, recipe: PasskeyRecipe
       const { data, answers } = passkeyBatch(recipe, { batch: samples, segments, position }, key);
       const length = segments * recipe.segmentLength;
       const started = clock();
-      const { guesses, stateBytes } = noGrad(() => answerFreely(model, recipe, data, samples, length, zeroMemory));
+      const { guesses, stateBytes } = noGrad(() =>
+        answerFreely(model, recipe, data, samples, length, zeroMemory),
+      );
       const seconds = Math.max(1, clock() - started) / 1000;
       const right = answers.map((digits, row) => digits.map((digit, i) => digit === guesses[i]![row]));
       yield {
@@ -59,7 +72,10 @@ export function* evaluatePasskey(model: InfiniTransformer, recipe: PasskeyRecipe
         position,
         samples,
         exactMatch: right.filter((row) => row.every(Boolean)).length / samples,
-        digitAccuracy: Array.from({ length: recipe.digits }, (_, i) => right.filter((row) => row[i]).length / samples),
+        digitAccuracy: Array.from(
+          { length: recipe.digits },
+          (_, i) => right.filter((row) => row[i]).length / samples,
+        ),
         stateBytes,
         tokensPerSecond: (samples * length) / seconds,
       };
@@ -77,15 +93,21 @@ function answerFreely(
 ): { guesses: number[][]; stateBytes: number } {
   const piece = (from: number, to: number): Tensor => {
     const out = new Int32Array(rows * (to - from));
-    for (let row = 0; row < rows; row++) out.set(data.subarray(row * length + from, row * length + to), row * (to - from));
+    for (let row = 0; row < rows; row++)
+      out.set(data.subarray(row * length + from, row * length + to), row * (to - from));
     return fromData(out, [rows, to - from]);
   };
   const lastStart = length - segmentLength;
-  const step = zeroMemory ? segmentLength : Math.max(1, Math.floor(chunkTokens / rows / segmentLength)) * segmentLength;
+  const step = zeroMemory
+    ? segmentLength
+    : Math.max(1, Math.floor(chunkTokens / rows / segmentLength)) * segmentLength;
   let memories: Memories | undefined;
   let stateBytes = 0;
   for (let at = 0; at < lastStart; at += step) {
-    const output = model.forward(piece(at, Math.min(at + step, lastStart)), { ...(memories && { memories }), lastLogits: 0 });
+    const output = model.forward(piece(at, Math.min(at + step, lastStart)), {
+      ...(memories && { memories }),
+      lastLogits: 0,
+    });
     stateBytes = memoryBytes(output.memories) / rows;
     if (!zeroMemory) memories = output.memories;
   }

@@ -77,17 +77,32 @@ const variants: Readonly<Record<PasskeyVariant, Pick<PasskeyRecipe, 'steps' | 'g
 };
 
 /** The recipe of a variant, with changes. @throws ValueError for numbers that make no run */
-export function passkeyRecipe(variant: PasskeyVariant, overrides: Partial<PasskeyRecipe> = {}): PasskeyRecipe {
+export function passkeyRecipe(
+  variant: PasskeyVariant,
+  overrides: Partial<PasskeyRecipe> = {},
+): PasskeyRecipe {
   if (!passkeyVariants.includes(variant))
-    throw new ValueError('passkeyRecipe', `there is no variant '${String(variant)}'`, { hint: `one of ${passkeyVariants.join(', ')}` });
+    throw new ValueError('passkeyRecipe', `there is no variant '${String(variant)}'`, {
+      hint: `one of ${passkeyVariants.join(', ')}`,
+    });
   const recipe: PasskeyRecipe = { ...common, ...variants[variant], ...overrides, variant };
-  for (const name of ['steps', 'batchSize', 'segmentLength', 'digits', 'hiddenSize', 'intermediateSize', 'numLayers', 'numHeads'] as const)
+  for (const name of [
+    'steps',
+    'batchSize',
+    'segmentLength',
+    'digits',
+    'hiddenSize',
+    'intermediateSize',
+    'numLayers',
+    'numHeads',
+  ] as const)
     if (!Number.isInteger(recipe[name]) || recipe[name] < 1)
       throw new ValueError('passkeyRecipe', `${name} must be an integer ≥ 1, got ${recipe[name]}`);
   if (!Number.isInteger(recipe.maxSegments) || recipe.maxSegments < 2)
     throw new ValueError('passkeyRecipe', `maxSegments must be an integer ≥ 2, got ${recipe.maxSegments}`);
   for (const name of ['learningRate', 'gateLearningRate', 'betaLearningRate', 'clipNorm'] as const)
-    if (!(recipe[name] > 0)) throw new ValueError('passkeyRecipe', `${name} must be > 0, got ${recipe[name]}`);
+    if (!(recipe[name] > 0))
+      throw new ValueError('passkeyRecipe', `${name} must be > 0, got ${recipe[name]}`);
   if (recipe.prefix > 0 && recipe.filler !== 'cyclic')
     throw new ValueError('passkeyRecipe', 'a scaled filler prefix is exact for cyclic filler only');
   return recipe;
@@ -96,9 +111,18 @@ export function passkeyRecipe(variant: PasskeyVariant, overrides: Partial<Passke
 /** The model that a recipe trains; `control`: the same without memory. */
 export function passkeyModelOptions(recipe: PasskeyRecipe, control = false): InfiniTransformerOptions {
   const { variant, segmentLength, hiddenSize, intermediateSize, numLayers, numHeads } = recipe;
-  const sizes = { vocabSize: passkeyVocabSize, segmentLength, hiddenSize, intermediateSize, numLayers, numHeads };
+  const sizes = {
+    vocabSize: passkeyVocabSize,
+    segmentLength,
+    hiddenSize,
+    intermediateSize,
+    numLayers,
+    numHeads,
+  };
   if (control) return { ...sizes, memoryLayers: [] };
   if (variant === 'published') return sizes;
   const top = { ...sizes, memoryLayers: [numLayers - 1] };
-  return variant === 'gated' ? { ...top, writeGate: 'hard', writeGateMargin: 0.5, memoryEps: 1, memoryEpsMode: 'add' } : top;
+  return variant === 'gated'
+    ? { ...top, writeGate: 'hard', writeGateMargin: 0.5, memoryEps: 1, memoryEpsMode: 'add' }
+    : top;
 }

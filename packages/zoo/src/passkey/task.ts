@@ -44,7 +44,10 @@ export interface BatchOptions {
 }
 
 /** Segments (counted from 0) in which a key at this position may lie; the query's own is never among them. */
-export function segmentRange(position: KeyPosition, segments: number): readonly [first: number, last: number] {
+export function segmentRange(
+  position: KeyPosition,
+  segments: number,
+): readonly [first: number, last: number] {
   const before = segments - 1;
   const tenth = Math.max(1, Math.round(before * 0.1));
   if (position === 'start') return [0, tenth - 1];
@@ -57,12 +60,19 @@ export function segmentRange(position: KeyPosition, segments: number): readonly 
 /** @throws ValueError where the key does not fit twice into a segment, or there is no segment before the query's */
 export function checkLayout({ segmentLength, digits }: PasskeyLayout, segments: number): void {
   if (segmentLength < 2 * (digits + 1))
-    throw new ValueError('passkey', `a segment of ${segmentLength} tokens does not hold a key and a query of ${digits} digits`);
+    throw new ValueError(
+      'passkey',
+      `a segment of ${segmentLength} tokens does not hold a key and a query of ${digits} digits`,
+    );
   if (segments < 2) throw new ValueError('passkey', `needs at least 2 segments, got ${segments}`);
 }
 
 /** One batch, decided by the key. */
-export function passkeyBatch(layout: PasskeyLayout, { batch, segments, position, ownSegment = 0 }: BatchOptions, key: Key): PasskeyBatch {
+export function passkeyBatch(
+  layout: PasskeyLayout,
+  { batch, segments, position, ownSegment = 0 }: BatchOptions,
+  key: Key,
+): PasskeyBatch {
   checkLayout(layout, segments);
   const { segmentLength, digits, filler } = layout;
   const length = segments * segmentLength;
@@ -77,7 +87,8 @@ export function passkeyBatch(layout: PasskeyLayout, { batch, segments, position,
     const choice = (i: number, count: number): number => Math.floor(choices[row * (4 + digits) + i]! * count);
     const phase = choice(0, fillerSymbols);
     const start = row * length;
-    for (let t = 0; t < length; t++) data[start + t] = firstFiller + (noise ? noise[start + t]! : (phase + t) % fillerSymbols);
+    for (let t = 0; t < length; t++)
+      data[start + t] = firstFiller + (noise ? noise[start + t]! : (phase + t) % fillerSymbols);
     const own = choices[row * (4 + digits) + 1]! < ownSegment;
     const segment = own ? segments - 1 : first + choice(2, last - first + 1);
     // The whole block lies in one segment; in the query's own it ends before the query.
@@ -99,7 +110,11 @@ export interface PasskeyTargets {
 }
 
 /** Mean cross-entropy over the answers plus `otherWeight` times the mean over all other tokens, as weights. */
-export function passkeyTargets({ digits }: PasskeyLayout, { tokens, data }: PasskeyBatch, otherWeight: number): PasskeyTargets {
+export function passkeyTargets(
+  { digits }: PasskeyLayout,
+  { tokens, data }: PasskeyBatch,
+  otherWeight: number,
+): PasskeyTargets {
   const [batch, length] = tokens.shape as [number, number];
   const targets = new Int32Array(data.length);
   const weights = new Float32Array(data.length);

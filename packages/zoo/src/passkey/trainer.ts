@@ -73,9 +73,19 @@ export class PasskeyTrainer {
     const key = this.dataKey.foldIn(this.done);
     const progress = this.done / steps;
     // The longest length grows from 2 to maxSegments; each step draws one up to it.
-    const longest = Math.min(maxSegments, 2 + Math.floor(((maxSegments - 1) * progress) / Math.max(curriculum, 1e-9)));
-    const segments = key.foldIn(0).randint(2, longest + 1, []).itemSync();
-    const batch = passkeyBatch(recipe, { batch: batchSize, segments, position: 'any', ownSegment: recipe.ownSegment }, key.foldIn(1));
+    const longest = Math.min(
+      maxSegments,
+      2 + Math.floor(((maxSegments - 1) * progress) / Math.max(curriculum, 1e-9)),
+    );
+    const segments = key
+      .foldIn(0)
+      .randint(2, longest + 1, [])
+      .itemSync();
+    const batch = passkeyBatch(
+      recipe,
+      { batch: batchSize, segments, position: 'any', ownSegment: recipe.ownSegment },
+      key.foldIn(1),
+    );
     const { targets, weights } = passkeyTargets(recipe, batch, recipe.otherWeight);
     const memories = this.prefixMemories(batch, key.foldIn(2));
     let output: InfiniTransformerOutput | null = null;
@@ -130,7 +140,8 @@ export class PasskeyTrainer {
       // The phase that runs on into the row: its last token is filler or part of the query; count back from a filler one.
       const at = batch.data.subarray(row * length, (row + 1) * length).findIndex((token) => token >= first);
       const phase = batch.data[row * length + at]! - first - at;
-      for (let t = 0; t < period; t++) filler[row * period + t] = first + ((((phase + t) % fillerSymbols) + fillerSymbols) % fillerSymbols);
+      for (let t = 0; t < period; t++)
+        filler[row * period + t] = first + ((((phase + t) % fillerSymbols) + fillerSymbols) % fillerSymbols);
     }
     const periods = key.uniform([batchSize, 1, 1]).mul(Math.log(top)).exp();
     return noGrad(() => {
@@ -141,13 +152,20 @@ export class PasskeyTrainer {
     });
   }
 
-  private answerStatistics(batch: PasskeyBatch, output: InfiniTransformerOutput, losses: Tensor): { answerLoss: number; accuracy: number } {
+  private answerStatistics(
+    batch: PasskeyBatch,
+    output: InfiniTransformerOutput,
+    losses: Tensor,
+  ): { answerLoss: number; accuracy: number } {
     const { digits } = this.recipe;
     const start = batch.tokens.shape[1]! - digits - 1;
     return noGrad(() => {
       const guesses = output.logits.narrow(1, start, digits).argMax(-1).dataSync();
       const right = batch.answers.flat().filter((digit, i) => digit === guesses[i]).length;
-      return { answerLoss: losses.narrow(1, start, digits).mean().itemSync(), accuracy: right / guesses.length };
+      return {
+        answerLoss: losses.narrow(1, start, digits).mean().itemSync(),
+        accuracy: right / guesses.length,
+      };
     });
   }
 
@@ -171,7 +189,8 @@ export class PasskeyTrainer {
   stateDict(): TrainerState {
     const tensors: Record<string, Tensor> = {};
     for (const [name, value] of Object.entries(this.model.stateDict())) tensors[modelPrefix + name] = value;
-    for (const [name, value] of Object.entries(this.optimizer.stateDict().tensors)) tensors[optimizerPrefix + name] = value;
+    for (const [name, value] of Object.entries(this.optimizer.stateDict().tensors))
+      tensors[optimizerPrefix + name] = value;
     return { tensors, meta: { step: this.done, control: this.control, recipe: this.recipe } };
   }
 
@@ -180,7 +199,11 @@ export class PasskeyTrainer {
     if (JSON.stringify(meta.recipe) !== JSON.stringify(this.recipe) || meta.control !== this.control)
       throw new ValueError('PasskeyTrainer', 'the checkpoint belongs to a run with another recipe');
     const part = (prefix: string): Record<string, Tensor> =>
-      Object.fromEntries(Object.entries(tensors).flatMap(([name, x]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), x]] : [])));
+      Object.fromEntries(
+        Object.entries(tensors).flatMap(([name, x]) =>
+          name.startsWith(prefix) ? [[name.slice(prefix.length), x]] : [],
+        ),
+      );
     this.model.loadStateDict(part(modelPrefix));
     this.optimizer.loadStateDict({ step: meta.step, tensors: part(optimizerPrefix) });
     this.done = meta.step;
@@ -202,7 +225,11 @@ function makeOptimizer(model: InfiniTransformer, recipe: PasskeyRecipe): AdamW {
     eps: 1e-8,
     weightDecay: recipe.weightDecay,
     maxGradNorm: recipe.clipNorm,
-    schedule: warmupCosine({ warmupSteps: Math.min(recipe.warmupSteps, Math.floor(recipe.steps / 4)), totalSteps: recipe.steps, finalFactor: recipe.finalFactor }),
+    schedule: warmupCosine({
+      warmupSteps: Math.min(recipe.warmupSteps, Math.floor(recipe.steps / 4)),
+      totalSteps: recipe.steps,
+      finalFactor: recipe.finalFactor,
+    }),
   });
 }
 

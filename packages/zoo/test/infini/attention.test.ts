@@ -2,7 +2,14 @@
 import { fc, test as property } from '@fast-check/vitest';
 import { grad, gradcheck } from '@infinigrad/autograd';
 import { arange, full, Key, ones, tensor, zeros, type Tensor } from '@infinigrad/tensor';
-import { featureMap, infiniTransformerConfig, memoryBytes, retrieve, walkSegments, type MemoryState } from '@infinigrad/zoo';
+import {
+  featureMap,
+  infiniTransformerConfig,
+  memoryBytes,
+  retrieve,
+  walkSegments,
+  type MemoryState,
+} from '@infinigrad/zoo';
 import { describe, expect, test } from 'vitest';
 import { attentionLayer, largestDifference, randomInput, setBeta, small, writtenOut } from './support.ts';
 
@@ -14,16 +21,16 @@ const empty = (heads: number, d: number): MemoryState => ({
 });
 
 describe('equations (5) to (11)', () => {
-  property.prop([fc.integer({ min: 1, max: 4 }), fc.constantFrom(...updates), fc.integer({ min: 0, max: 1000 })], { numRuns: 40 })(
-    'equal the equations written out',
-    (segments, memoryUpdate, seed) => {
-      const layer = attentionLayer({ memoryUpdate }, true, seed);
-      layer.beta!.assign(new Key(seed).normal([2], { dtype: 'f64' }));
-      const x = randomInput([segments * 4, 8], seed);
-      const expected = tensor(writtenOut(layer, x, memoryUpdate), { dtype: 'f64' });
-      expect(largestDifference(layer.forward(x.unsqueeze(0)).output.squeeze(0), expected)).toBeLessThan(1e-12);
-    },
-  );
+  property.prop(
+    [fc.integer({ min: 1, max: 4 }), fc.constantFrom(...updates), fc.integer({ min: 0, max: 1000 })],
+    { numRuns: 40 },
+  )('equal the equations written out', (segments, memoryUpdate, seed) => {
+    const layer = attentionLayer({ memoryUpdate }, true, seed);
+    layer.beta!.assign(new Key(seed).normal([2], { dtype: 'f64' }));
+    const x = randomInput([segments * 4, 8], seed);
+    const expected = tensor(writtenOut(layer, x, memoryUpdate), { dtype: 'f64' });
+    expect(largestDifference(layer.forward(x.unsqueeze(0)).output.squeeze(0), expected)).toBeLessThan(1e-12);
+  });
 
   test('one segment with an empty memory gives (1 - g) times local attention', () => {
     const x = randomInput([3, 4, 8]);
@@ -39,7 +46,9 @@ describe('equations (5) to (11)', () => {
     const first = setBeta(attentionLayer({ firstSegment: 'local' }), 0.7);
     expect(largestDifference(first.forward(x).output, local)).toBe(0);
     const later = randomInput([3, 8, 8]);
-    expect(largestDifference(first.forward(later).output, attentionLayer({}, false).forward(later).output)).toBeGreaterThan(1e-3);
+    expect(
+      largestDifference(first.forward(later).output, attentionLayer({}, false).forward(later).output),
+    ).toBeGreaterThan(1e-3);
   });
 
   test('with the gate at 1 a read is quadratic linear attention under the strict segment mask', () => {
@@ -47,7 +56,11 @@ describe('equations (5) to (11)', () => {
     const [length, n] = [16, 4];
     const x = randomInput([1, length, 8]);
     const heads = (y: Tensor): Tensor => y.reshape([1, length, 2, 4]).permute([0, 2, 1, 3]);
-    const [q, k, v] = [layer.qProj, layer.kProj, layer.vProj].map((p) => heads(p.forward(x))) as [Tensor, Tensor, Tensor];
+    const [q, k, v] = [layer.qProj, layer.kProj, layer.vProj].map((p) => heads(p.forward(x))) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
     const segment = arange(length).floorDivide(n);
     const earlier = segment.unsqueeze(0).lt(segment.unsqueeze(1));
     const overlap = earlier.where(featureMap('elu1', q).matmul(featureMap('elu1', k).transpose()), 0);
@@ -64,14 +77,18 @@ describe('the memory', () => {
       attentionLayer({ segmentLength, memoryUpdate }).forward(x).memory!;
     for (const n of [1, 2, 8, 16]) {
       expect(largestDifference(state(n, 'linear').matrix, state(4, 'linear').matrix)).toBeLessThan(1e-13);
-      expect(largestDifference(state(n, 'delta').normalizer, state(4, 'linear').normalizer)).toBeLessThan(1e-13);
+      expect(largestDifference(state(n, 'delta').normalizer, state(4, 'linear').normalizer)).toBeLessThan(
+        1e-13,
+      );
     }
     expect(largestDifference(state(1, 'delta').matrix, state(8, 'delta').matrix)).toBeGreaterThan(0.1);
   });
 
   test('of the delta rule equals that of the linear rule in the first segment', () => {
     const x = randomInput([2, 16, 8]);
-    const [linear, delta] = updates.map((memoryUpdate) => attentionLayer({ segmentLength: 16, memoryUpdate }).forward(x));
+    const [linear, delta] = updates.map((memoryUpdate) =>
+      attentionLayer({ segmentLength: 16, memoryUpdate }).forward(x),
+    );
     expect(largestDifference(linear!.memory!.matrix, delta!.memory!.matrix)).toBe(0);
     expect(largestDifference(linear!.output, delta!.output)).toBe(0);
   });
@@ -105,12 +122,18 @@ describe('the memory', () => {
     const after = (y: Tensor): Tensor => layer.forward(y).output.narrow(1, 4, 8);
     expect(largestDifference(after(x), after(shuffled))).toBeLessThan(1e-14);
     const rotated = attentionLayer({ positionOnMemory: true });
-    expect(largestDifference(rotated.forward(x).output.narrow(1, 4, 8), rotated.forward(shuffled).output.narrow(1, 4, 8))).toBeGreaterThan(1e-3);
+    expect(
+      largestDifference(
+        rotated.forward(x).output.narrow(1, 4, 8),
+        rotated.forward(shuffled).output.narrow(1, 4, 8),
+      ),
+    ).toBeGreaterThan(1e-3);
   });
 
   test('takes d_key (d_value + 1) numbers a head, whatever the length', () => {
     const layer = attentionLayer();
-    const bytes = (segments: number): number => memoryBytes([layer.forward(randomInput([1, 4 * segments, 8])).memory]);
+    const bytes = (segments: number): number =>
+      memoryBytes([layer.forward(randomInput([1, 4 * segments, 8])).memory]);
     expect(bytes(1)).toBe(4 * (4 + 1) * 2 * 8);
     expect(bytes(16)).toBe(bytes(1));
     expect(bytes(1000)).toBe(bytes(1));
@@ -121,10 +144,22 @@ describe('the memory', () => {
       const exact = attentionLayer({ memoryUpdate });
       const x = randomInput([1, 4000, 8]);
       const single = attentionLayer({ memoryUpdate });
-      const cast = (state: MemoryState): MemoryState => ({ matrix: state.matrix.cast('f32'), normalizer: state.normalizer.cast('f32') });
-      const k = featureMap('elu1', single.kProj.forward(x).reshape([1, 1000, 4, 2, 4]).permute([0, 3, 1, 2, 4]));
+      const cast = (state: MemoryState): MemoryState => ({
+        matrix: state.matrix.cast('f32'),
+        normalizer: state.normalizer.cast('f32'),
+      });
+      const k = featureMap(
+        'elu1',
+        single.kProj.forward(x).reshape([1, 1000, 4, 2, 4]).permute([0, 3, 1, 2, 4]),
+      );
       const v = single.vProj.forward(x).reshape([1, 1000, 4, 2, 4]).permute([0, 3, 1, 2, 4]);
-      const coarse = walkSegments(single.config, k.cast('f32'), k.cast('f32'), v.cast('f32'), cast(empty(2, 4))).last;
+      const coarse = walkSegments(
+        single.config,
+        k.cast('f32'),
+        k.cast('f32'),
+        v.cast('f32'),
+        cast(empty(2, 4)),
+      ).last;
       const fine = exact.forward(x).memory!;
       const scale = Math.max(...fine.matrix.abs().dataSync());
       expect(largestDifference(coarse.matrix.cast('f64'), fine.matrix) / scale).toBeLessThan(1e-4);
@@ -149,7 +184,9 @@ describe('streams, padding, heads', () => {
     const x = randomInput([1, 10, 8]);
     const short = layer.forward(x);
     const garbage = randomInput([1, 2, 8], 77);
-    const padded = tensor([...x.flatten().dataSync(), ...garbage.flatten().dataSync()], { dtype: 'f64' }).reshape([1, 12, 8]);
+    const padded = tensor([...x.flatten().dataSync(), ...garbage.flatten().dataSync()], {
+      dtype: 'f64',
+    }).reshape([1, 12, 8]);
     const mask = arange(12).lt(10).unsqueeze(0);
     const long = layer.forward(padded, null, mask);
     expect(largestDifference(long.memory!.matrix, short.memory!.matrix)).toBeLessThan(1e-15);
@@ -170,14 +207,17 @@ describe('streams, padding, heads', () => {
     expect(largestDifference(grouped.forward(x).output, repeated.forward(x).output)).toBeLessThan(1e-14);
   });
 
-  property.prop([fc.integer({ min: 0, max: 11 }), fc.constantFrom(...updates)])('later inputs change no earlier output', (t, memoryUpdate) => {
-    const layer = attentionLayer({ memoryUpdate });
-    const x = randomInput([1, 12, 8]);
-    const disturbed = arange(12).ge(t).unsqueeze(-1).where(x.add(1), x);
-    const before = (y: Tensor): Tensor => layer.forward(y).output.narrow(1, 0, t);
-    if (t > 0) expect(largestDifference(before(x), before(disturbed))).toBe(0);
-    expect(largestDifference(layer.forward(x).output, layer.forward(disturbed).output)).toBeGreaterThan(0);
-  });
+  property.prop([fc.integer({ min: 0, max: 11 }), fc.constantFrom(...updates)])(
+    'later inputs change no earlier output',
+    (t, memoryUpdate) => {
+      const layer = attentionLayer({ memoryUpdate });
+      const x = randomInput([1, 12, 8]);
+      const disturbed = arange(12).ge(t).unsqueeze(-1).where(x.add(1), x);
+      const before = (y: Tensor): Tensor => layer.forward(y).output.narrow(1, 0, t);
+      if (t > 0) expect(largestDifference(before(x), before(disturbed))).toBe(0);
+      expect(largestDifference(layer.forward(x).output, layer.forward(disturbed).output)).toBeGreaterThan(0);
+    },
+  );
 });
 
 describe('gradients', () => {
@@ -211,7 +251,8 @@ describe('gradients', () => {
       gradcheck(
         (...values) => {
           const fresh = attentionLayer({ memoryUpdate, numHeads: 1, hiddenSize: 4, segmentLength: 2 });
-          const put = (target: object, field: string, value: Tensor): void => void Object.defineProperty(target, field, { value });
+          const put = (target: object, field: string, value: Tensor): void =>
+            void Object.defineProperty(target, field, { value });
           put(fresh, 'beta', values[0]!);
           put(fresh.kProj, 'weight', values[1]!);
           put(fresh.vProj, 'weight', values[2]!);
@@ -226,9 +267,16 @@ describe('gradients', () => {
 
 describe('options', () => {
   const variants = [
-    { featureMap: 'relu' }, { featureMap: 'softmax' }, { featureMap: 'dpfp' },
-    { memoryNormalization: 'rmsNorm' }, { gate: 'perChannel' }, { gate: 'input' }, { memoryInit: 'learned' },
-    { memoryDecay: 0.9 }, { writeGate: 'sigmoid' }, { writeGate: 'hard', memoryEps: 1, memoryEpsMode: 'add' },
+    { featureMap: 'relu' },
+    { featureMap: 'softmax' },
+    { featureMap: 'dpfp' },
+    { memoryNormalization: 'rmsNorm' },
+    { gate: 'perChannel' },
+    { gate: 'input' },
+    { memoryInit: 'learned' },
+    { memoryDecay: 0.9 },
+    { writeGate: 'sigmoid' },
+    { writeGate: 'hard', memoryEps: 1, memoryEpsMode: 'add' },
   ] as const;
   for (const options of variants)
     for (const memoryUpdate of updates)
@@ -259,7 +307,8 @@ describe('options', () => {
   });
 
   test('nonsense is refused with its name', () => {
-    const refuse = (options: object, says: RegExp): void => expect(() => infiniTransformerConfig({ ...small, ...options })).toThrow(says);
+    const refuse = (options: object, says: RegExp): void =>
+      expect(() => infiniTransformerConfig({ ...small, ...options })).toThrow(says);
     refuse({ segmentLength: 0 }, /segmentLength must be an integer ≥ 1/);
     refuse({ numKvHeads: 3 }, /not a multiple of numKvHeads/);
     refuse({ memoryLayers: [2] }, /names layer 2 of 2/);

@@ -5,8 +5,10 @@ import { configFromJson, configToJson, InfiniTransformer, localBaseline } from '
 import { describe, expect, test } from 'vitest';
 import { largestDifference, small } from './support.ts';
 
-const tokens = (batch: number, length: number, seed = 0): Tensor => new Key(seed).randint(0, 11, [batch, length]);
-const make = (options = {}): InfiniTransformer => new InfiniTransformer({ ...small, ...options }, new Key(0), { dtype: 'f64' });
+const tokens = (batch: number, length: number, seed = 0): Tensor =>
+  new Key(seed).randint(0, 11, [batch, length]);
+const make = (options = {}): InfiniTransformer =>
+  new InfiniTransformer({ ...small, ...options }, new Key(0), { dtype: 'f64' });
 
 describe('InfiniTransformer', () => {
   test('streamed in pieces equals all at once, also with a short last segment', () => {
@@ -25,7 +27,9 @@ describe('InfiniTransformer', () => {
   test('the memory is what lets a later segment know an earlier one', () => {
     const changed = (model: InfiniTransformer): number => {
       const ids = tokens(1, 12);
-      const other = tensor([(ids.dataSync()[0]! + 1) % 11, ...ids.dataSync().slice(1)], { dtype: 'i32' }).reshape([1, 12]);
+      const other = tensor([(ids.dataSync()[0]! + 1) % 11, ...ids.dataSync().slice(1)], {
+        dtype: 'i32',
+      }).reshape([1, 12]);
       const last = (x: Tensor): Tensor => model.forward(x).logits.narrow(1, 8, 4);
       return largestDifference(last(ids), last(other));
     };
@@ -41,7 +45,14 @@ describe('InfiniTransformer', () => {
   });
 
   test('has 102,340 parameters at the size of the passkey recipe', () => {
-    const options = { vocabSize: 36, hiddenSize: 64, intermediateSize: 168, numLayers: 2, numHeads: 2, segmentLength: 32 };
+    const options = {
+      vocabSize: 36,
+      hiddenSize: 64,
+      intermediateSize: 168,
+      numLayers: 2,
+      numHeads: 2,
+      segmentLength: 32,
+    };
     // 2·36·64 (embedding, head) + 2·(4·64² + 3·64·168 + 2·64) + 64 + 2 (β) + 2·64 + 2 (write gate)
     const model = new InfiniTransformer({ ...options, memoryLayers: [1], writeGate: 'hard' }, new Key(0));
     expect(model.numParameters()).toBe(102_340);
@@ -57,7 +68,9 @@ describe('InfiniTransformer', () => {
     const ids = tokens(2, 13);
     const optimizer = new AdamW(model.parameters(), { learningRate: 1e-2, weightDecay: 0 });
     const step = (): number =>
-      optimizer.minimize(() => crossEntropy(model.forward(ids.narrow(1, 0, 12)).logits, ids.narrow(1, 1, 12))).itemSync();
+      optimizer
+        .minimize(() => crossEntropy(model.forward(ids.narrow(1, 0, 12)).logits, ids.narrow(1, 1, 12)))
+        .itemSync();
     const first = step();
     for (let i = 0; i < 80; i++) step();
     expect(step()).toBeLessThan(first / 10);
@@ -66,7 +79,10 @@ describe('InfiniTransformer', () => {
   test('saved and loaded it is the same, and a foreign state is refused', () => {
     const model = new InfiniTransformer(small, new Key(1));
     const { tensors } = decodeSafetensors(encodeSafetensors(model.stateDict()));
-    const other = new InfiniTransformer(configFromJson(JSON.parse(JSON.stringify(configToJson(model.config)))), new Key(2));
+    const other = new InfiniTransformer(
+      configFromJson(JSON.parse(JSON.stringify(configToJson(model.config)))),
+      new Key(2),
+    );
     other.loadStateDict(tensors);
     expect(largestDifference(model.forward(tokens(1, 8)).logits, other.forward(tokens(1, 8)).logits)).toBe(0);
     const { 'norm.weight': _, ...incomplete } = tensors;

@@ -1,7 +1,15 @@
 /** The passkey task: what a batch must be. */
 import { fc, test } from '@fast-check/vitest';
 import { Key } from '@infinigrad/tensor';
-import { checkLayout, fillerSymbols, passkeyBatch, passkeyTargets, passkeyVocabSize, segmentRange, type KeyPosition } from '@infinigrad/zoo';
+import {
+  checkLayout,
+  fillerSymbols,
+  passkeyBatch,
+  passkeyTargets,
+  passkeyVocabSize,
+  segmentRange,
+  type KeyPosition,
+} from '@infinigrad/zoo';
 import { describe, expect } from 'vitest';
 
 const layouts = fc.record({
@@ -16,7 +24,11 @@ describe('passkeyBatch', () => {
     'hides the key once, uncut, where it was asked for, and asks at the end',
     (layout, segments, where, ownSegment, seed) => {
       const { segmentLength: n, digits, filler } = layout;
-      const { data, answers } = passkeyBatch(layout, { batch: 3, segments, position: where, ownSegment }, new Key(seed));
+      const { data, answers } = passkeyBatch(
+        layout,
+        { batch: 3, segments, position: where, ownSegment },
+        new Key(seed),
+      );
       const [first, last] = segmentRange(where, segments);
       answers.forEach((answer, row) => {
         const tokens = Array.from(data.subarray(row * segments * n, (row + 1) * segments * n));
@@ -35,7 +47,9 @@ describe('passkeyBatch', () => {
         const rest = tokens.filter((_, t) => (t < at || t > at + digits) && t < tokens.length - digits - 1);
         expect(rest.every((t) => t >= 12 && t < passkeyVocabSize)).toBe(true);
         if (filler === 'cyclic') {
-          const phases = tokens.flatMap((t, i) => (t >= 12 ? [(t - 12 - (i % fillerSymbols) + fillerSymbols) % fillerSymbols] : []));
+          const phases = tokens.flatMap((t, i) =>
+            t >= 12 ? [(t - 12 - (i % fillerSymbols) + fillerSymbols) % fillerSymbols] : [],
+          );
           expect(new Set(phases).size).toBe(1);
         }
       });
@@ -50,32 +64,45 @@ describe('passkeyBatch', () => {
     expect(batch(seed)).not.toEqual(batch(seed + 1));
   });
 
-  test.prop([layouts, fc.integer({ min: 2, max: 5 })])('targets are the next tokens, weighted to two means', (layout, segments) => {
-    const batch = passkeyBatch(layout, { batch: 2, segments, position: 'any' }, new Key(1));
-    const { targets, weights } = passkeyTargets(layout, batch, 0.1);
-    const length = segments * layout.segmentLength;
-    const next = targets.dataSync();
-    for (let t = 0; t < length - 1; t++) expect(next[t]).toBe(batch.data[t + 1]);
-    const answerPart = weights.narrow(1, length - layout.digits - 1, layout.digits).sum().itemSync();
-    expect(answerPart).toBeCloseTo(1, 5);
-    expect(weights.sum().itemSync()).toBeCloseTo(1.1, 5);
-    expect(weights.select(1, -1).sum().itemSync()).toBe(0);
-  });
+  test.prop([layouts, fc.integer({ min: 2, max: 5 })])(
+    'targets are the next tokens, weighted to two means',
+    (layout, segments) => {
+      const batch = passkeyBatch(layout, { batch: 2, segments, position: 'any' }, new Key(1));
+      const { targets, weights } = passkeyTargets(layout, batch, 0.1);
+      const length = segments * layout.segmentLength;
+      const next = targets.dataSync();
+      for (let t = 0; t < length - 1; t++) expect(next[t]).toBe(batch.data[t + 1]);
+      const answerPart = weights
+        .narrow(1, length - layout.digits - 1, layout.digits)
+        .sum()
+        .itemSync();
+      expect(answerPart).toBeCloseTo(1, 5);
+      expect(weights.sum().itemSync()).toBeCloseTo(1.1, 5);
+      expect(weights.select(1, -1).sum().itemSync()).toBe(0);
+    },
+  );
 
-  test.prop([fc.constantFrom(2, 3, 5, 11, 101)])('start, middle and end lie in order, before the query', (segments) => {
-    const ranges = (['start', 'middle', 'end'] as const).map((p) => segmentRange(p, segments));
-    for (const [first, last] of ranges) {
-      expect(first).toBeLessThanOrEqual(last);
-      expect(last).toBeLessThan(segments - 1);
-    }
-    expect(ranges[0]![0]).toBe(0);
-    expect(ranges[2]![1]).toBe(segments - 2);
-    expect(ranges[1]![0]).toBeGreaterThanOrEqual(ranges[0]![0]);
-    expect(ranges[2]![0]).toBeGreaterThanOrEqual(ranges[1]![0]);
-  });
+  test.prop([fc.constantFrom(2, 3, 5, 11, 101)])(
+    'start, middle and end lie in order, before the query',
+    (segments) => {
+      const ranges = (['start', 'middle', 'end'] as const).map((p) => segmentRange(p, segments));
+      for (const [first, last] of ranges) {
+        expect(first).toBeLessThanOrEqual(last);
+        expect(last).toBeLessThan(segments - 1);
+      }
+      expect(ranges[0]![0]).toBe(0);
+      expect(ranges[2]![1]).toBe(segments - 2);
+      expect(ranges[1]![0]).toBeGreaterThanOrEqual(ranges[0]![0]);
+      expect(ranges[2]![0]).toBeGreaterThanOrEqual(ranges[1]![0]);
+    },
+  );
 
   test('refuses what cannot hold a key', () => {
-    expect(() => checkLayout({ segmentLength: 7, digits: 3, filler: 'cyclic' }, 4)).toThrow(/does not hold a key and a query/);
-    expect(() => checkLayout({ segmentLength: 8, digits: 3, filler: 'cyclic' }, 1)).toThrow(/at least 2 segments/);
+    expect(() => checkLayout({ segmentLength: 7, digits: 3, filler: 'cyclic' }, 4)).toThrow(
+      /does not hold a key and a query/,
+    );
+    expect(() => checkLayout({ segmentLength: 8, digits: 3, filler: 'cyclic' }, 1)).toThrow(
+      /at least 2 segments/,
+    );
   });
 });

@@ -1,12 +1,29 @@
 /** The passkey trainer: variants, exact resume, stopping on nonsense; and the evaluation. */
 import { full } from '@infinigrad/tensor';
-import { evaluatePasskey, memoryBytes, PasskeyTrainer, passkeyRecipe, passkeyVariants, type PasskeyRecipe } from '@infinigrad/zoo';
+import {
+  evaluatePasskey,
+  memoryBytes,
+  PasskeyTrainer,
+  passkeyRecipe,
+  passkeyVariants,
+  type PasskeyRecipe,
+} from '@infinigrad/zoo';
 import { describe, expect, test } from 'vitest';
 
-const tiny: Partial<PasskeyRecipe> = { batchSize: 2, segmentLength: 8, digits: 2, maxSegments: 3, hiddenSize: 8, intermediateSize: 16, steps: 8 };
+const tiny: Partial<PasskeyRecipe> = {
+  batchSize: 2,
+  segmentLength: 8,
+  digits: 2,
+  maxSegments: 3,
+  hiddenSize: 8,
+  intermediateSize: 16,
+  steps: 8,
+};
 
 const values = (trainer: PasskeyTrainer): Record<string, number[]> =>
-  Object.fromEntries(Object.entries(trainer.stateDict().tensors).map(([name, x]) => [name, Array.from(x.dataSync())]));
+  Object.fromEntries(
+    Object.entries(trainer.stateDict().tensors).map(([name, x]) => [name, Array.from(x.dataSync())]),
+  );
 
 describe('PasskeyTrainer', () => {
   for (const variant of passkeyVariants)
@@ -33,7 +50,11 @@ describe('PasskeyTrainer', () => {
     const run = first.run();
     for (let i = 0; i < 3; i++) run.next();
     const second = new PasskeyTrainer(recipe);
-    second.loadStateDict(JSON.parse(JSON.stringify({ ...first.stateDict(), tensors: {} })) as never as ReturnType<PasskeyTrainer['stateDict']> && first.stateDict());
+    second.loadStateDict(
+      (JSON.parse(JSON.stringify({ ...first.stateDict(), tensors: {} })) as never as ReturnType<
+        PasskeyTrainer['stateDict']
+      >) && first.stateDict(),
+    );
     for (const _ of second.run());
     expect(values(second)).toEqual(values(whole));
   });
@@ -74,10 +95,16 @@ describe('evaluatePasskey', () => {
   test('reports each length and position with one size of state, and the same numbers again', () => {
     const recipe = passkeyRecipe('gated', tiny);
     const { model } = new PasskeyTrainer(recipe);
-    const cells = (): ReturnType<typeof evaluatePasskey> => evaluatePasskey(model, recipe, { multiples: [1, 4], samples: 4, seed: 3, clock: () => 0 });
+    const cells = (): ReturnType<typeof evaluatePasskey> =>
+      evaluatePasskey(model, recipe, { multiples: [1, 4], samples: 4, seed: 3, clock: () => 0 });
     const list = [...cells()];
     expect(list.map(({ length, position }) => [length, position])).toEqual([
-      [24, 'start'], [24, 'middle'], [24, 'end'], [96, 'start'], [96, 'middle'], [96, 'end'],
+      [24, 'start'],
+      [24, 'middle'],
+      [24, 'end'],
+      [96, 'start'],
+      [96, 'middle'],
+      [96, 'end'],
     ]);
     // one layer, two heads of size 4: 2 · (4·4 + 4) numbers
     expect(new Set(list.map((c) => c.stateBytes))).toEqual(new Set([160]));

@@ -30,7 +30,11 @@ export class JsBackend implements Backend {
     return this.downloadSync(buffer, dtype, offset, length);
   }
 
-  /** Nothing to do: the garbage collector owns the arrays. */
+  /** None: the garbage collector owns the arrays. */
+  claim(): null {
+    return null;
+  }
+
   free(): void {}
 
   run(call: KernelCall): void {

@@ -5,16 +5,24 @@ import { broadcastLayout } from '../../shape.ts';
 import type { KernelCall } from '../backend.ts';
 import { collapse, compileLoop, isEmpty, printBounds, printExpression, printLoops } from './print.ts';
 
+/** JSON knows neither the infinities nor NaN nor -0. */
+const exact = (_: string, value: unknown): unknown =>
+  typeof value === 'number' ? (Object.is(value, -0) ? '-0' : String(value)) : value;
+
 export function runElementwise({ op, inputs, output, attrs }: KernelCall, record: ElementwiseRecord): void {
   if (isEmpty(output)) return;
   const layouts = inputs.map((x) => broadcastLayout(x, output.shape));
   const { sizes, strides } = collapse([output, ...layouts]);
   const rank = sizes.length;
   const dtype = inputs.at(-1)!.dtype;
-  const key = `${op} ${inputs.map((x) => x.dtype).join()} ${output.dtype} ${rank} ${JSON.stringify(attrs)}`;
+  const key = `${op} ${inputs.map((x) => x.dtype).join()} ${output.dtype} ${rank} ${JSON.stringify(attrs, exact)}`;
   const loop = compileLoop(key, () => {
     const values = inputs.map((_, k) => `a${k}[p${k + 1}]`);
-    const expression = record.define(inputs.map((_, k) => ir.input(k)), dtype, attrs);
+    const expression = record.define(
+      inputs.map((_, k) => ir.input(k)),
+      dtype,
+      attrs,
+    );
     const { statements, value } = printExpression(expression, dtype, values);
     const pointers = ['p0', ...inputs.map((_, k) => `p${k + 1}`)];
     return `(out, inputs, offsets, sizes, steps) => {
@@ -24,5 +32,11 @@ export function runElementwise({ op, inputs, output, attrs }: KernelCall, record
       ${printLoops('i', rank, pointers, `${statements} out[p0] = ${value};`)}
     }`;
   });
-  loop(output.buffer, inputs.map((x) => x.buffer), [output.offset, ...inputs.map((x) => x.offset)], sizes, strides);
+  loop(
+    output.buffer,
+    inputs.map((x) => x.buffer),
+    [output.offset, ...inputs.map((x) => x.offset)],
+    sizes,
+    strides,
+  );
 }

@@ -77,23 +77,29 @@ const inInteger: Partial<Record<Intrinsic, Template>> = {
   mul: math('imul'),
   floorDiv: (x, y) => `(${y} === 0 ? 0 : Math.floor(${x} / ${y}))`,
   rem: (x, y) => `(${y} === 0 ? 0 : h.remainder(${x}, ${y}))`,
-  pow: (x, y) => `((${x} ** ${y}) | 0)`,
+  pow: helper('powI32'),
 };
 
 /**
  * Statements that compute an expression, and the name or literal that holds its value. Sub-expressions that occur
  * more than once (as one object) are computed once.
  */
-export function printExpression(root: Expr, dtype: DType, inputs: readonly string[]): { statements: string; value: string } {
+export function printExpression(
+  root: Expr,
+  dtype: DType,
+  inputs: readonly string[],
+): { statements: string; value: string } {
   const lines: string[] = [];
   const known = new Map<Expr, string>();
   const templates = isFloat(dtype) ? inFloat : { ...inFloat, ...inInteger };
   const print = (e: Expr): string => {
     if (e.kind === 'input') return inputs[e.index]!;
-    if (e.kind === 'const') return Object.is(e.value, -0) ? '(-0)' : e.value < 0 ? `(${e.value})` : String(e.value);
+    if (e.kind === 'const')
+      return Object.is(e.value, -0) ? '(-0)' : e.value < 0 ? `(${e.value})` : String(e.value);
     const before = known.get(e);
     if (before) return before;
-    const text = e.kind === 'cast' ? printCast(print(e.arg), e.from, e.dtype) : templates[e.fn](...e.args.map(print));
+    const text =
+      e.kind === 'cast' ? printCast(print(e.arg), e.from, e.dtype) : templates[e.fn](...e.args.map(print));
     const name = `t${lines.length}`;
     lines.push(`const ${name} = ${text};`);
     known.set(e, name);
@@ -119,6 +125,14 @@ export const helpers = {
   remainder(x: number, y: number): number {
     const r = x % y;
     return r !== 0 && r < 0 !== y < 0 ? r + y : r;
+  },
+  /** By repeated squaring, modulo 2^32; a negative exponent truncates toward zero. */
+  powI32(x: number, y: number): number {
+    if (y < 0) return (x ** y) | 0;
+    let power = 1;
+    for (let base = x; y > 0; y = Math.floor(y / 2), base = Math.imul(base, base))
+      if (y % 2 === 1) power = Math.imul(power, base);
+    return power;
   },
   saturateI32(x: number): number {
     if (!(x === x)) return 0;
@@ -159,7 +173,13 @@ export function printLoops(prefix: string, rank: number, pointers: readonly stri
 }
 
 /** Declarations of the sizes and strides that `printLoops` uses, read from arrays `sizes` and `steps[pointer]`. */
-export function printBounds(prefix: string, rank: number, pointers: readonly string[], sizes: string, steps: string): string {
+export function printBounds(
+  prefix: string,
+  rank: number,
+  pointers: readonly string[],
+  sizes: string,
+  steps: string,
+): string {
   const lines: string[] = [];
   for (let axis = 0; axis < rank; axis++) {
     const i = `${prefix}${axis}`;
@@ -191,7 +211,12 @@ export function collapse(layouts: readonly Layout[]): { sizes: number[]; strides
 }
 
 /** A compiled loop nest. */
-export type Loop = (out: object, inputs: readonly object[], offsets: readonly number[], ...bounds: unknown[]) => void;
+export type Loop = (
+  out: object,
+  inputs: readonly object[],
+  offsets: readonly number[],
+  ...bounds: unknown[]
+) => void;
 
 const compiled = new Map<string, Loop>();
 

@@ -23,9 +23,12 @@ export function runReduction({ op, inputs, output, attrs }: KernelCall, record: 
   const loop = compileLoop(key, () => {
     const accumulator = ir.input(0);
     const step = printExpression(record.combine(accumulator, ir.input(1)), x.dtype, ['acc', 'a[p1]']);
-    const end = printExpression(record.finish?.(accumulator, ir.input(1)) ?? accumulator, x.dtype, ['acc', 'count']);
+    const end = printExpression(record.finish?.(accumulator, ir.input(1)) ?? accumulator, x.dtype, [
+      'acc',
+      'count',
+    ]);
     const body = `let acc = initial;
-      ${printLoops('j', inner.sizes.length, ['p1'], `${step.statements} acc = ${step.value};`)}
+      { ${printLoops('j', inner.sizes.length, ['p1'], `${step.statements} acc = ${step.value};`)} }
       ${end.statements} out[p0] = ${end.value};`;
     return `(out, [a], offsets, initial, count, sizes, steps, innerSizes, innerSteps) => {
       let p0 = offsets[0], p1 = offsets[1];
@@ -35,6 +38,12 @@ export function runReduction({ op, inputs, output, attrs }: KernelCall, record: 
     }`;
   });
   const bounds = [outer.sizes, outer.strides, inner.sizes, inner.strides];
-  loop(output.buffer, [x.buffer], [output.offset, x.offset], record.initial(x.dtype), sizeOf(go.shape), ...bounds);
+  loop(
+    output.buffer,
+    [x.buffer],
+    [output.offset, x.offset],
+    record.initial(x.dtype),
+    sizeOf(go.shape),
+    ...bounds,
+  );
 }
-

@@ -17,7 +17,10 @@ export function pad({ inputs, output, attrs }: KernelCall): void {
   const widths = attrs['widths'] as readonly (readonly [number, number])[];
   arrayOf(output).fill(attrs['value'] as number);
   const x = inputs[0]!;
-  copy(x, widths.reduce((view, [before], axis) => window(view, axis, before, x.shape[axis]!), output));
+  copy(
+    x,
+    widths.reduce((view, [before], axis) => window(view, axis, before, x.shape[axis]!), output),
+  );
 }
 
 export function unslice({ inputs, output, attrs }: KernelCall): void {
@@ -39,7 +42,9 @@ function readIndex({ op, inputs }: KernelCall, size: number): Int32Array {
   return positions(index).map((p) => {
     const value = values[p]!;
     if (value < 0 || value >= size)
-      throw new IndexError(op, `index ${value} is out of range for an axis of size ${size}`, { operands: inputs });
+      throw new IndexError(op, `index ${value} is out of range for an axis of size ${size}`, {
+        operands: inputs,
+      });
     return value;
   });
 }
@@ -53,8 +58,16 @@ function eachSelected(
 ): void {
   const axis = call.attrs['axis'] as number;
   const index = readIndex(call, whole.shape[axis]!);
-  const before = positions({ shape: whole.shape.slice(0, axis), strides: whole.strides.slice(0, axis), offset: whole.offset });
-  const after = positions({ shape: whole.shape.slice(axis + 1), strides: whole.strides.slice(axis + 1), offset: 0 });
+  const before = positions({
+    shape: whole.shape.slice(0, axis),
+    strides: whole.strides.slice(0, axis),
+    offset: whole.offset,
+  });
+  const after = positions({
+    shape: whole.shape.slice(axis + 1),
+    strides: whole.strides.slice(axis + 1),
+    offset: 0,
+  });
   const at = positions(picked);
   const step = whole.strides[axis]!;
   let i = 0;

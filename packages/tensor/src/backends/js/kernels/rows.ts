@@ -3,7 +3,15 @@ import type { TypedArray } from '../../../dtype.ts';
 import type { KernelCall } from '../../backend.ts';
 import { arrayOf, positions, withoutAxis } from './walk.ts';
 
-type LineKernel = (x: TypedArray, p: number, step: number, n: number, out: TypedArray, q: number, outStep: number) => void;
+type LineKernel = (
+  x: TypedArray,
+  p: number,
+  step: number,
+  n: number,
+  out: TypedArray,
+  q: number,
+  outStep: number,
+) => void;
 
 /** Runs a kernel on every line; `keeps` says whether the output still has the axis. */
 function lines(kernel: LineKernel, keeps: boolean): (call: KernelCall) => void {
@@ -14,7 +22,8 @@ function lines(kernel: LineKernel, keeps: boolean): (call: KernelCall) => void {
     const to = positions(keeps || attrs['keepDims'] === true ? withoutAxis(output, axis) : output);
     const [source, target] = [arrayOf(x), arrayOf(output)];
     const outStep = keeps ? output.strides[axis]! : 0;
-    for (let i = 0; i < from.length; i++) kernel(source, from[i]!, x.strides[axis]!, x.shape[axis]!, target, to[i]!, outStep);
+    for (let i = 0; i < from.length; i++)
+      kernel(source, from[i]!, x.strides[axis]!, x.shape[axis]!, target, to[i]!, outStep);
   };
 }
 

@@ -1,0 +1,5 @@
+/** A small typed WebAssembly assembler. */
+export type { Action, Callee, Local, Value, ValueType } from './code.ts';
+export * from './instructions.ts';
+export { FunctionBuilder, type Label } from './function.ts';
+export { importModule, ModuleBuilder, type HostFunction } from './module.ts';

@@ -1,0 +1,125 @@
+/** Elementwise ops: the record's expression over four elements at a time, row by row. */
+import { bytesPerElement, type DType } from '../../dtype.ts';
+import * as ir from '../../ir.ts';
+import type { ElementwiseRecord } from '../../ops/record.ts';
+import { broadcastLayout } from '../../shape.ts';
+import type { KernelCall } from '../backend.ts';
+import { collapse, isEmpty } from '../js/print.ts';
+import { i32, type ModuleBuilder } from './assembler/index.ts';
+import { chunkElements, eachOuter } from './chunks.ts';
+import type { ConstantPool } from './constants.ts';
+import type { WasmBuffer } from './heap.ts';
+import type { KernelCache } from './kernels.ts';
+import { keep } from './lanes/lanes.ts';
+import { loadLanes, storeLanes, type Access } from './lanes/memory.ts';
+import { kindOf, printLanes } from './lanes/print.ts';
+import { MathContext } from './math/context.ts';
+
+/** How the elements of one row lie, by the step from one to the next in elements. */
+const accessOf = (step: number): 'unit' | 'same' | 'step' =>
+  step === 1 ? 'unit' : step === 0 ? 'same' : 'step';
+
+/** JSON knows neither the infinities nor NaN nor -0. */
+const exact = (_: string, value: unknown): unknown =>
+  typeof value === 'number' ? (Object.is(value, -0) ? '-0' : String(value)) : value;
+const attrsKey = (attrs: KernelCall['attrs']): string => {
+  for (const _ in attrs) return JSON.stringify(attrs, exact);
+  return '';
+};
+
+export function runElementwise(
+  kernels: KernelCache,
+  { op, inputs, output, attrs }: KernelCall,
+  record: ElementwiseRecord,
+): void {
+  if (isEmpty(output)) return;
+  const { sizes, strides } = collapse([output, ...inputs.map((x) => broadcastLayout(x, output.shape))]);
+  const inner = sizes.length - 1;
+  const columns = inner < 0 ? 1 : sizes[inner]!;
+  const rows = inner < 1 ? 1 : sizes[inner - 1]!;
+  const columnSteps = inputs.map((_, k) => (inner < 0 ? 0 : strides[k + 1]![inner]!));
+  const accesses = columnSteps.map(accessOf);
+  const dtype = inputs.at(-1)!.dtype;
+  let key = `${op} ${output.dtype} ${attrsKey(attrs)}`;
+  for (let k = 0; k < inputs.length; k++) key += ` ${inputs[k]!.dtype} ${accesses[k]}`;
+  const kernel = kernels.get(key, (module, constants) =>
+    build(
+      module,
+      constants,
+      inputs.map((x) => x.dtype),
+      output.dtype,
+      accesses,
+      (args) => record.define(args, dtype, attrs),
+    ),
+  )['run']!;
+
+  const widths = [output, ...inputs].map((x) => bytesPerElement(x.dtype));
+  const bases = [output, ...inputs].map((x) => (x.buffer as WasmBuffer).pointer);
+  const offsets = [output.offset, ...inputs.map((x) => x.offset)];
+  const rowSteps = inputs.map((_, k) => (inner < 1 ? 0 : strides[k + 1]![inner - 1]!) * widths[k + 1]!);
+  const steps = columnSteps.map((step, k) => step * widths[k + 1]!);
+  const tail = [...rowSteps, ...steps];
+  const rowsAtOnce = Math.max(1, Math.floor(chunkElements / columns));
+  const outer = Math.max(0, inner - 1);
+  eachOuter(sizes.slice(0, outer), strides, offsets, (at) => {
+    const pointers = at.map((p, k) => bases[k]! + p * widths[k]!);
+    if (rows === 1)
+      for (let start = 0; start < columns; start += chunkElements) {
+        kernel(...pointers, 1, Math.min(chunkElements, columns - start), ...tail);
+        pointers[0]! += chunkElements * widths[0]!;
+        for (let k = 0; k < steps.length; k++) pointers[k + 1]! += chunkElements * steps[k]!;
+      }
+    else
+      for (let start = 0; start < rows; start += rowsAtOnce) {
+        kernel(...pointers, Math.min(rowsAtOnce, rows - start), columns, ...tail);
+        pointers[0]! += rowsAtOnce * columns * widths[0]!;
+        for (let k = 0; k < steps.length; k++) pointers[k + 1]! += rowsAtOnce * rowSteps[k]!;
+      }
+  });
+}
+
+/** run(out, input…, rows, columns, row step of each input, column step of each input): steps in bytes, `out` row-major. */
+function build(
+  module: ModuleBuilder,
+  constants: ConstantPool,
+  dtypes: readonly DType[],
+  result: DType,
+  accesses: readonly ('unit' | 'same' | 'step')[],
+  define: (inputs: readonly ir.Expr[]) => ir.Expr,
+): void {
+  const count = dtypes.length;
+  const fn = module.function('run', new Array<'i32'>(3 + 3 * count).fill('i32'));
+  const m = new MathContext(module, fn, constants);
+  const at = (i: number) => fn.param(i, 'i32');
+  const out = at(0);
+  const [rows, columns] = [at(count + 1), at(count + 2)];
+  const left = fn.local('i32');
+  const places = dtypes.map(() => fn.local('i32'));
+  const access = (k: number): Access =>
+    accesses[k] === 'step' ? { step: at(count + 3 + count + k) } : (accesses[k] as Access);
+  const expression = define(dtypes.map((_, k) => ir.input(k)));
+  const kind = kindOf(dtypes.at(-1)!);
+
+  const body = (some?: typeof left): void => {
+    const inputs = dtypes.map((dtype, k) => keep(fn, loadLanes(fn, dtype, places[k]!, access(k), some)));
+    storeLanes(fn, result, out, printLanes(m, expression, kind, inputs), some);
+  };
+  fn.times(rows, () => {
+    places.forEach((place, k) => fn.set(place, at(k + 1)));
+    fn.set(left, columns);
+    fn.steps(left, 4, () => {
+      body();
+      fn.advance(out, 4 * bytesPerElement(result));
+      places.forEach((place, k) => {
+        if (accesses[k] === 'unit') fn.advance(place, 4 * bytesPerElement(dtypes[k]!));
+        else if (accesses[k] === 'step')
+          fn.advance(place, i32.shl((access(k) as { step: typeof place }).step, i32.const(2)));
+      });
+    });
+    fn.if(left, () => {
+      body(left);
+      fn.advance(out, i32.mul(left, i32.const(bytesPerElement(result))));
+    });
+    places.forEach((_, k) => fn.advance(at(k + 1), at(count + 3 + k)));
+  });
+}
