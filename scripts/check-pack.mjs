@@ -34,6 +34,7 @@ import { grad, gradcheck } from '@infinigrad/autograd';
 import { gradientHolds } from '@infinigrad/autograd/testing';
 import { AdamW, Linear, crossEntropy } from '@infinigrad/nn';
 import { InfiniTransformer } from '@infinigrad/zoo';
+import { loadPretrained, savePretrained } from '@infinigrad/zoo/node';
 
 const expect = (good: boolean, what: string): void => { if (!good) throw new Error(what); };
 const x = tensor([[1, 2], [3, 4]]);
@@ -53,6 +54,10 @@ expect(model.forward(tensor([[1, 2, 3, 4, 5]], { dtype: 'i32' })).logits.shape.j
 await saveSafetensors('model.safetensors', model.stateDict());
 const { tensors } = await loadSafetensors('model.safetensors');
 model.loadStateDict(tensors);
+await savePretrained(model, 'saved');
+const tokens = tensor([[1, 2, 3, 4, 5]], { dtype: 'i32' });
+const sum = async (m: InfiniTransformer): Promise<number> => m.forward(tokens).logits.abs().sum().item();
+expect(await sum(await loadPretrained('saved')) === await sum(model), 'a saved model comes back');
 expect(typeof viewsAgree === 'function' && typeof gradientHolds === 'function', 'proof kits');
 console.log('the consumer ran');
 `;

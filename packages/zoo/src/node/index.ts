@@ -1,0 +1,2 @@
+/** @infinigrad/zoo/node: models in folders. */
+export * from './pretrained.ts';
