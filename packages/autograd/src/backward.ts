@@ -63,6 +63,7 @@ export function propagate(
       node.sources.forEach((source, k) => {
         if (source && (!useful || useful.has(source))) add(source, ruleFor(node.rule, k)!(g, node, k));
       });
+      node.leave();
       if (!wanted?.has(node)) gradients.delete(node);
       if (!retainGraph) node.release();
     }

@@ -12,6 +12,10 @@ export type Tree = Tensor | readonly Tree[] | { readonly [key: string]: Tree };
 export function mapTree<T extends Tree>(tree: T, f: (x: Tensor) => Tensor): T {
   if (tree instanceof Tensor) return f(tree) as T;
   if (Array.isArray(tree)) return tree.map((part: Tree) => mapTree(part, f)) as unknown as T;
+  if (typeof tree !== 'object' || tree === null)
+    throw new GradientError('mapTree', `a tree holds tensors alone, got ${String(tree)}`, {
+      hint: 'hand numbers and options over as further arguments',
+    });
   return Object.fromEntries(Object.entries(tree).map(([key, part]) => [key, mapTree(part as Tree, f)])) as T;
 }
 
@@ -53,6 +57,8 @@ function evaluate<A extends readonly Tree[]>(
   try {
     const value = enableGrad(() => f(...fresh));
     if (!(value instanceof Tensor)) throw new GradientError(op, 'the function must return one tensor');
+    if (!isFloat(value.dtype))
+      throw new GradientError(op, 'the function must return a floating-point tensor', { operands: [value] });
     return { value, fresh, variables, nested: linked || depth > 1 };
   } finally {
     depth--;

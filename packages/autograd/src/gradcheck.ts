@@ -1,5 +1,5 @@
 /** Gradients held against finite differences, to first and second order. */
-import { GradientError, Key, fromData, isFloat, type Tensor } from '@infinigrad/tensor';
+import { fromData, GradientError, isFloat, Key, sameShape, withBackend, type Tensor } from '@infinigrad/tensor';
 import { vjp } from './functional.ts';
 
 export interface GradcheckOptions {
@@ -61,8 +61,13 @@ export function gradcheck(
         hint: "cast('f64')",
       });
   const key = options.key ?? new Key(0);
-  firstOrder(f, inputs, key.foldIn(1), resolved, 1);
-  if (order === 2) secondOrder(f, inputs, key.foldIn(2), resolved);
+  const check = (): void => {
+    firstOrder(f, inputs, key.foldIn(1), resolved, (i) => `order 1, input ${i}`);
+    if (order === 2) secondOrder(f, inputs, key.foldIn(2), resolved);
+  };
+  // Directions and displaced inputs must live where the inputs do.
+  if (inputs[0]) withBackend(inputs[0].backend.name, check);
+  else check();
 }
 
 function firstOrder(
@@ -70,7 +75,7 @@ function firstOrder(
   inputs: readonly Tensor[],
   key: Key,
   options: Resolved,
-  order: 1 | 2,
+  nameOf: (input: number) => string,
 ): void {
   const { step } = options;
   const { value, pullback } = vjp(f, ...inputs);
@@ -100,6 +105,12 @@ function firstOrder(
       );
     };
     const analytic = gradients[i]!;
+    if (!sameShape(analytic.shape, x.shape) || analytic.dtype !== x.dtype)
+      throw new GradientError(
+        'gradcheck',
+        `${nameOf(i)}: input and gradient must have one shape and one dtype`,
+        { operands: [x, analytic] },
+      );
     const values = analytic.dataSync();
     if (options.mode === 'full')
       for (let k = 0; k < x.size; k++) {
@@ -109,7 +120,7 @@ function firstOrder(
           values[k]!,
           slope(direction),
           options,
-          () => `order ${order}, input ${i}, element ${place(k, x)}`,
+          () => `${nameOf(i)}, element ${place(k, x)}`,
           x,
         );
       }
@@ -120,7 +131,7 @@ function firstOrder(
         dotSync(analytic, direction),
         numeric,
         options,
-        () => `order ${order}, input ${i}, along a random direction`,
+        () => `${nameOf(i)}, along a random direction`,
         x,
       );
     }
@@ -144,7 +155,9 @@ function secondOrder(f: TensorFunction, inputs: readonly Tensor[], key: Key, opt
     });
     return total!;
   };
-  firstOrder(pulled, [cotangent, ...inputs], key.foldIn(0xffff), options, 2);
+  firstOrder(pulled, [cotangent, ...inputs], key.foldIn(0xffff), options, (i) =>
+    i === 0 ? 'order 2, cotangent' : `order 2, input ${i - 1}`,
+  );
 }
 
 function compare(

@@ -1,9 +1,11 @@
 /** The graph that the interceptor records: one node for each op whose result needs a gradient. */
 import {
+  compose,
   GradientError,
   internalError,
   intercept,
   isFloat,
+  recordOf,
   type Attrs,
   type DType,
   type OpCall,
@@ -46,6 +48,7 @@ export class Node implements RuleContext {
   readonly shape: Shape;
   private saved: readonly (Saved | null)[] | null;
   private result: Saved | null;
+  private shared: { readonly g: Tensor; readonly made: Tensor } | null = null;
 
   constructor(call: OpCall, rule: DifferentiableRule, output: Tensor) {
     const { op, inputs, plan } = call;
@@ -69,6 +72,16 @@ export class Node implements RuleContext {
 
   output(): Tensor {
     return this.recall(this.released().result, 'its output');
+  }
+
+  once(g: Tensor, make: () => Tensor): Tensor {
+    if (this.shared?.g !== g) this.shared = { g, made: make() };
+    return this.shared.made;
+  }
+
+  /** Forgets what was made during a visit of the backward pass. */
+  leave(): void {
+    this.shared = null;
   }
 
   /** Forgets what was saved; the node cannot be differentiated after this. */
@@ -111,18 +124,25 @@ export function sourceOf(x: Tensor): Source | null {
 }
 
 function record(call: OpCall, next: (call: OpCall) => Tensor): Tensor {
-  const output = next(call);
-  if (!recording() || !isFloat(output.dtype)) return output;
-  if (call.inputs.every((x) => x.attachment === undefined)) return output;
+  if (!recording() || !isFloat(call.plan.dtype) || call.inputs.every((x) => x.attachment === undefined))
+    return next(call);
   const rule = derivatives[call.op];
   if (rule.kind === 'none')
     throw new GradientError(call.op, `has no derivative (${rule.reason})`, {
       operands: call.inputs,
       hint: 'detach() the inputs',
     });
+  if (rule.kind === 'composed') return composeOp(call);
+  const output = next(call);
   const node = new Node(call, rule, output);
   if (node.sources.some((source) => source !== null)) output.attachment = node;
   return output;
+}
+
+function composeOp({ op, inputs, plan }: OpCall): Tensor {
+  const made = recordOf(op);
+  if (made.kind !== 'fused') throw internalError(`${op} is not made of other ops`);
+  return compose(made, inputs, plan.attrs);
 }
 
 intercept(record);

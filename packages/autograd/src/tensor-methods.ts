@@ -1,5 +1,5 @@
 /** PyTorch's door to the engine: `requiresGrad`, `grad`, `backward` and `detach` on every tensor. */
-import { GradientError, isFloat, Tensor } from '@infinigrad/tensor';
+import { GradientError, isFloat, sameShape, Tensor } from '@infinigrad/tensor';
 import { backward, type BackwardOptions } from './backward.ts';
 import { Leaf, Node, sourceOf } from './graph.ts';
 
@@ -52,11 +52,15 @@ Object.defineProperties(Tensor.prototype, {
     },
     set(this: Tensor, value: Tensor | null) {
       const source = sourceOf(this);
-      if (source instanceof Leaf) source.grad = value;
-      else
+      if (!(source instanceof Leaf))
         throw new GradientError('grad', 'only a leaf that requires a gradient holds one', {
           operands: [this],
         });
+      if (value && !(sameShape(value.shape, this.shape) && value.dtype === this.dtype))
+        throw new GradientError('grad', 'tensor and gradient must have one shape and one dtype', {
+          operands: [this, value],
+        });
+      source.grad = value;
     },
   },
   isLeaf: {

@@ -3,9 +3,9 @@
  * on tensors goes through `apply`; nothing else reaches a kernel.
  */
 import { promote, type DType } from './dtype.ts';
-import { BackendError, DTypeError } from './errors.ts';
+import { BackendError, DTypeError, InfinigradError } from './errors.ts';
 import { execute, type OpCall } from './execute.ts';
-import type { Attrs, OpRecord, Promotion } from './ops/record.ts';
+import type { Attrs, FreeFunctions, FusedRecord, OpRecord, Promotion } from './ops/record.ts';
 import { recordOf, type OpName } from './ops/table.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -13,12 +13,37 @@ import type { Tensor } from './tensor.ts';
 export type Interceptor = (call: OpCall, next: (call: OpCall) => Tensor) => Tensor;
 
 const interceptors: Interceptor[] = [];
-let chain: (call: OpCall) => Tensor = execute;
+let chain: (call: OpCall) => Tensor = run;
+
+const free: FreeFunctions = { concat: (tensors, axis) => apply('concat', tensors, { axis }) };
+
+/** A fused op by the ops that it is made of, in the sight of all interceptors. */
+export function compose(record: FusedRecord, inputs: readonly Tensor[], attrs: Attrs): Tensor {
+  return record.compose(inputs, attrs, free);
+}
+
+/** The end of the line: the backend's kernel, or where it has none for a fused op, the ops that it is made of. */
+function run(call: OpCall): Tensor {
+  const { op, inputs, plan } = call;
+  const record = recordOf(op);
+  const first = inputs[0];
+  if (record.kind !== 'fused' || !first || first.backend.lacks(op, first.dtype) === null)
+    return execute(call);
+  const before = chain;
+  chain = run;
+  try {
+    return compose(record, inputs, plan.attrs);
+  } catch (error) {
+    throw error instanceof InfinigradError ? renamed(error, op, inputs) : error;
+  } finally {
+    chain = before;
+  }
+}
 
 function rebuild(): void {
   chain = interceptors.reduce<(call: OpCall) => Tensor>(
     (next, interceptor) => (call) => interceptor(call, next),
-    execute,
+    run,
   );
 }
 
@@ -31,6 +56,16 @@ export function intercept(interceptor: Interceptor): () => void {
     if (at >= 0) interceptors.splice(at, 1);
     rebuild();
   };
+}
+
+/** The error of an op inside a fused one, as an error of the fused one. */
+function renamed(
+  { constructor, problem, hint }: InfinigradError,
+  op: OpName,
+  operands: readonly Tensor[],
+): Error {
+  const Same = constructor as typeof InfinigradError;
+  return new Same(op, problem, { operands, ...(hint !== undefined && { hint }) });
 }
 
 const noAttrs: Attrs = {};

@@ -7,7 +7,7 @@ import { arange, fullLike } from './creation.ts';
 import { isFloat, type DType } from './dtype.ts';
 import { DTypeError, IndexError, ShapeError, ValueError } from './errors.ts';
 import type { Range } from './ops/views.ts';
-import { normalizeAxes, normalizeAxis, reducedShape, sizeOf } from './shape.ts';
+import { normalizeAxes, normalizeAxis, reducedShape, sizeOf, type Shape } from './shape.ts';
 import type { Tensor } from './tensor.ts';
 
 type Axes = number | readonly number[];
@@ -166,6 +166,20 @@ export const compositions = {
     const [m, n] = x.shape.slice(-2) as [number, number];
     const count = (size: number): Tensor => arange(size, undefined, 1, { backend: x.backend });
     return count(n).unsqueeze(0).le(count(m).add(diagonal).unsqueeze(1));
+  },
+
+  /** The sum over all axes along which `shape` would have to be stretched to x's shape: the transpose of broadcasting. */
+  sumTo: (x: Tensor, shape: Shape): Tensor => {
+    const lead = x.rank - shape.length;
+    const fits = lead >= 0 && shape.every((n, i) => n === 1 || n === x.shape[lead + i]);
+    if (!fits)
+      throw new ShapeError('sumTo', `[${shape.join(', ')}] does not stretch to the tensor's shape`, {
+        operands: [x],
+      });
+    const axes = x.shape.flatMap((n, i) => (i < lead || (shape[i - lead] === 1 && n !== 1) ? [i] : []));
+    if (axes.length === 0) return x;
+    const summed = x.sum(axes, true);
+    return lead > 0 ? summed.reshape(shape) : summed;
   },
 
   /** Scalar product of two vectors. */

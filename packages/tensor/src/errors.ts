@@ -21,6 +21,8 @@ export function describeOperand({ shape, dtype }: OperandInfo): string {
 export class InfinigradError extends Error {
   override readonly name: string = 'InfinigradError';
   readonly op: string;
+  /** What is wrong, without the op, the operands and the hint. */
+  readonly problem: string;
   readonly operands: readonly OperandInfo[];
   readonly hint: string | undefined;
 
@@ -29,6 +31,7 @@ export class InfinigradError extends Error {
     const listed = operands.length > 0 ? `: ${operands.map(describeOperand).join(', ')}` : '';
     super(`${op}: ${problem}${listed}${details.hint ? `. Hint: ${details.hint}` : ''}`);
     this.op = op;
+    this.problem = problem;
     this.operands = operands;
     this.hint = details.hint;
   }

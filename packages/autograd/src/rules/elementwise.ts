@@ -67,6 +67,15 @@ export const arithmetic = {
     (g) => g,
     (g, c) => g.mul(c.input(0).floorDivide(c.input(1))).neg(),
   ),
+  // s + x s (1 - s) with s = sigmoid(x), times y; and silu(x)
+  siluMul: broadcasting(
+    (g, c) => {
+      const x = c.input(0);
+      const s = x.sigmoid();
+      return g.mul(c.input(1)).mul(s.mul(x.mul(s.neg().add(1)).add(1)));
+    },
+    (g, c) => g.mul(c.input(0).silu()),
+  ),
   // θ = atan2(y, x): dθ = (x dy - y dx)/(x² + y²)
   atan2: broadcasting(
     (g, c) => g.mul(c.input(1)).div(c.input(0).square().add(c.input(1).square())),

@@ -12,6 +12,8 @@ export interface RuleContext {
   input(i: number): Tensor;
   /** The output; only where the rule says it saves it. */
   output(): Tensor;
+  /** What `make` gives, made once for one g: for rules that get the gradients of several inputs from one op. */
+  once(g: Tensor, make: () => Tensor): Tensor;
 }
 
 /**
@@ -33,7 +35,14 @@ export interface NoRule {
   readonly reason: string;
 }
 
-export type Rule = DifferentiableRule | NoRule;
+/** The derivative is that of the ops that a fused op is made of: they are recorded in its place. */
+export interface ComposedRule {
+  readonly kind: 'composed';
+}
+
+export type Rule = DifferentiableRule | ComposedRule | NoRule;
+
+export const byComposition: ComposedRule = { kind: 'composed' };
 
 /** The op has no derivative, and why. */
 export const notDifferentiable = (reason: string): NoRule => ({ kind: 'none', reason });
@@ -98,13 +107,7 @@ export const broadcasting = (
   );
 
 /** The transpose of broadcasting: the sum over all axes that were stretched to reach g's shape. */
-export function sumTo(g: Tensor, shape: Shape): Tensor {
-  const lead = g.rank - shape.length;
-  const axes = g.shape.flatMap((n, i) => (i < lead || (shape[i - lead] === 1 && n !== 1) ? [i] : []));
-  if (axes.length === 0) return g;
-  const summed = g.sum(axes, true);
-  return lead > 0 ? summed.reshape(shape) : summed;
-}
+export const sumTo = (g: Tensor, shape: Shape): Tensor => g.sumTo(shape);
 
 /** The transpose of summing over axes: g spread out over them again. */
 export function spread(g: Tensor, call: RuleContext): Tensor {

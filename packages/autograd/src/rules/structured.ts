@@ -2,7 +2,6 @@
 import { fullLike, scalar, type Shape, type Tensor } from '@infinigrad/tensor';
 import {
   fromBoth,
-  fromOutput,
   linear,
   notDifferentiable,
   ofInputs,
@@ -91,10 +90,6 @@ export const products = {
 };
 
 export const rows = {
-  // y (g - Σ g y)
-  softmax: fromOutput((g, y, call) => y.mul(g.sub(g.mul(y).sum(call.attrs['axis'] as number, true)))),
-  // g - softmax(x) Σ g
-  logSoftmax: fromOutput((g, y, call) => g.sub(y.exp().mul(g.sum(call.attrs['axis'] as number, true)))),
   cumsum: linear((g, call) => {
     const axis = call.attrs['axis'] as number;
     return g.flip(axis).cumsum(axis).flip(axis);

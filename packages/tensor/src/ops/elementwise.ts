@@ -50,6 +50,12 @@ export const arithmetic = {
     define: ir.rem,
     domains: quotientBelowTwo,
   }),
+  siluMul: binary({
+    doc: 'x · sigmoid(x) · y: the gated unit of SwiGLU (arXiv 2002.05202, eq. 5, before the last product).',
+    define: (x, y) => ir.mul(ir.mul(x, sigmoid(x)), y),
+    promote: 'float',
+    flops: 14,
+  }),
   atan2: binary({
     doc: 'Angle of the point (y, x) = (self, other), in radians.',
     define: ir.atan2,

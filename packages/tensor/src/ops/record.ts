@@ -127,8 +127,21 @@ export interface StructuredRecord<Args extends readonly unknown[] = any> extends
   readonly kind: 'structured';
 }
 
+/** An op made of others, that has a kernel of its own where a backend is faster or more exact with one. */
+export interface FusedRecord<Args extends readonly unknown[] = any> extends Common<Args> {
+  readonly kind: 'fused';
+  /** The same from other ops of the table: what runs where the backend has no kernel, and what higher derivatives see. */
+  readonly compose: (inputs: readonly Tensor[], attrs: Attrs, free: FreeFunctions) => Tensor;
+}
+
+/** What compositions need that is not a method of a tensor. */
+export interface FreeFunctions {
+  concat(tensors: readonly Tensor[], axis: number): Tensor;
+}
+
 export type OpRecord<Args extends readonly unknown[] = any> =
   | ElementwiseRecord<Args>
   | ReductionRecord<Args>
   | ViewRecord<Args>
-  | StructuredRecord<Args>;
+  | StructuredRecord<Args>
+  | FusedRecord<Args>;

@@ -1,10 +1,11 @@
 /** Ops that work along one axis: softmax and its kin, running sums, positions of extremes. */
 import type { DType } from '../dtype.ts';
-import { normalizeAxis, reducedShape, sizeOf } from '../shape.ts';
+import { ShapeError, type OperandInfo } from '../errors.ts';
+import { normalizeAxis, reducedShape, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { distinct, real } from './domains.ts';
-import { anyDType, numeric, refused, refuseEmpty } from './families.ts';
-import type { Domain, ErrorCase, Promotion, StructuredRecord } from './record.ts';
+import { anyDType, floats, numeric, refused, refuseEmpty } from './families.ts';
+import type { Domain, ErrorCase, FusedRecord, Promotion, StructuredRecord } from './record.ts';
 
 interface RowOptions {
   readonly doc: string;
@@ -94,7 +95,68 @@ function overAxis(
   };
 }
 
+type LineGradient = FusedRecord<[g: Tensor, y: Tensor, axis: number]> & { readonly free: true };
+
+/** The gradient of a function of lines, from the gradient and the value of its result. */
+function lineGradient(doc: string, formula: (g: Tensor, y: Tensor, axis: number) => Tensor): LineGradient {
+  return {
+    kind: 'fused',
+    free: true,
+    doc,
+    promote: 'float',
+    accepts: [floats],
+    call: (g, y, axis) => ({ inputs: [g, y], attrs: { axis } }),
+    infer: (inputs, attrs, op) => {
+      const [g, y] = inputs as [OperandInfo, OperandInfo];
+      if (!sameShape(g.shape, y.shape))
+        throw new ShapeError(op, 'gradient and result must have one shape', { operands: inputs });
+      return {
+        shape: y.shape,
+        dtype: y.dtype as DType,
+        attrs: { axis: normalizeAxis(op, attrs['axis'] as number, y) },
+      };
+    },
+    compose: ([g, y], { axis }) => formula(g!, y!, axis as number),
+    sample: (draw) => {
+      const shape = draw.shape({ minRank: 1 });
+      const axis = draw.int(-shape.length, shape.length - 1);
+      return { inputs: [real, real].map((domain) => ({ shape, domain })), attrs: { axis } };
+    },
+    errors: [
+      {
+        inputs: [{ shape: [2, 3] }, { shape: [2, 3] }],
+        attrs: { axis: 2 },
+        error: 'IndexError',
+        says: 'axis 2 is out of range',
+      },
+      {
+        inputs: [{ shape: [2] }, { shape: [3] }],
+        attrs: { axis: 0 },
+        error: 'ShapeError',
+        says: 'gradient and result',
+      },
+      ...refused(floats, (dtype) => [{ shape: [2], dtype }, { shape: [2] }]).map((row) => ({
+        ...row,
+        attrs: { axis: 0 },
+      })),
+    ],
+    flops: (_, plan) => 4 * sizeOf(plan.shape),
+  };
+}
+
+const softmaxGrad: LineGradient = lineGradient(
+  'Gradient of softmax, y (g - Σ g y), from g, the gradient of its result y.',
+  (g, y, axis) => y.mul(g.sub(g.mul(y).sum(axis, true))),
+);
+
+const logSoftmaxGrad: LineGradient = lineGradient(
+  'Gradient of logSoftmax, g - eʸ Σ g, from g, the gradient of its result y.',
+  (g, y, axis) => g.sub(y.exp().mul(g.sum(axis, true))),
+);
+
 export const rows = {
+  softmaxGrad,
+  logSoftmaxGrad,
   softmax: alongAxis({ doc: 'eˣ / Σ eˣ along an axis (the last unless told), without overflow.', flops: 13 }),
   logSoftmax: alongAxis({
     doc: 'log softmax along an axis (the last unless told), without overflow.',

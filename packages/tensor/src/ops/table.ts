@@ -1,8 +1,20 @@
 /** The op table: every op there is, by name. */
 import { arithmetic, choice, functions, logic, relations } from './elementwise.ts';
+import { attentions } from './attention.ts';
 import { indexing } from './indexing.ts';
+import { losses } from './losses.ts';
+import { norms } from './norms.ts';
+import { positions } from './rotary.ts';
+import { updates } from './updates.ts';
 import { products } from './matmul.ts';
-import type { ElementwiseRecord, OpRecord, ReductionRecord, StructuredRecord, ViewRecord } from './record.ts';
+import type {
+  ElementwiseRecord,
+  FusedRecord,
+  OpRecord,
+  ReductionRecord,
+  StructuredRecord,
+  ViewRecord,
+} from './record.ts';
 import { reductions } from './reductions.ts';
 import { rows } from './rows.ts';
 import { views } from './views.ts';
@@ -18,6 +30,11 @@ export const opTable = {
   ...products,
   ...rows,
   ...indexing,
+  ...norms,
+  ...attentions,
+  ...positions,
+  ...losses,
+  ...updates,
 } satisfies Record<string, OpRecord>;
 
 export type OpTable = typeof opTable;
@@ -27,6 +44,7 @@ export type ElementwiseOp = NamesOf<ElementwiseRecord>;
 export type ReductionOp = NamesOf<ReductionRecord>;
 export type ViewOp = NamesOf<ViewRecord>;
 export type StructuredOp = NamesOf<StructuredRecord>;
+export type FusedOp = NamesOf<FusedRecord>;
 
 export const opNames = Object.keys(opTable) as OpName[];
 

@@ -1,6 +1,6 @@
 /** The reference backend: typed-array loops in plain JavaScript. Slow, and obviously right. */
 import { allocateArray, type DType, type TypedArray } from '../../dtype.ts';
-import type { StructuredOp } from '../../ops/table.ts';
+import { recordOf, type OpName, type StructuredOp } from '../../ops/table.ts';
 import type { Backend, BackendBuffer, KernelCall } from '../backend.ts';
 import { runElementwise } from './elementwise.ts';
 import { structuredKernels } from './kernels/index.ts';
@@ -10,8 +10,8 @@ export class JsBackend implements Backend {
   readonly name = 'js';
   readonly synchronous = true;
 
-  lacks(): null {
-    return null;
+  lacks(op: OpName): string | null {
+    return recordOf(op).kind === 'fused' ? 'the reference runs the ops that it is made of' : null;
   }
 
   allocate(dtype: DType, length: number): BackendBuffer {

@@ -1,26 +1,25 @@
 /** WebAssembly SIMD kernels, written at run time: no native code, no build step, no flags. */
 import { bytesPerElement, type DType, type TypedArray } from '../../dtype.ts';
+import { recordOf, type FusedOp, type OpName, type StructuredOp } from '../../ops/table.ts';
 import type { Backend, BackendBuffer, KernelCall } from '../backend.ts';
 import { i32, i32x4, ModuleBuilder, v128 } from './assembler/index.ts';
 import { runElementwise } from './elementwise.ts';
 import { arrayOver, runFallback } from './fallback.ts';
-import { Heap, type HeapOptions, type HeapStats, type Home, type WasmBuffer } from './heap.ts';
+import type { Heap, HeapOptions, HeapStats, Home, WasmBuffer } from './heap.ts';
 import { validates } from './host.ts';
 import { runReduction, takesReduction } from './reduction.ts';
-import { Gemm } from './gemm/matmul.ts';
-import { KernelCache, reservedBytes } from './kernels.ts';
+import { Engine } from './engine.ts';
+import { fusedKernels, structuredKernels } from './structured.ts';
 
 export class WasmBackend implements Backend {
   readonly name = 'wasm';
   readonly synchronous = true;
+  readonly #engine: Engine;
   readonly #heap: Heap;
-  readonly #kernels: KernelCache;
-  readonly #gemm: Gemm;
 
   constructor(options: HeapOptions = {}) {
-    this.#heap = new Heap(reservedBytes, options);
-    this.#kernels = new KernelCache(this.#heap, options.shared);
-    this.#gemm = new Gemm(this.#kernels);
+    this.#engine = new Engine(options);
+    this.#heap = this.#engine.heap;
   }
 
   /** True where this host has WebAssembly with SIMD. */
@@ -30,8 +29,10 @@ export class WasmBackend implements Backend {
     return validates(module.encode());
   }
 
-  lacks(): null {
-    return null;
+  lacks(op: OpName, dtype: DType): string | null {
+    if (recordOf(op).kind !== 'fused') return null;
+    if (!fusedKernels[op as FusedOp]) return 'it has no kernel for it';
+    return dtype === 'f32' ? null : `its kernel is for f32, not ${dtype}`;
   }
 
   /** Bytes in the heap, and of buffers moved out of it. */
@@ -83,10 +84,11 @@ export class WasmBackend implements Backend {
     this.#heap.touch(call.output.buffer as WasmBuffer);
     for (const { buffer } of call.inputs) this.#heap.touch(buffer as WasmBuffer);
     const { record } = call;
-    if (record.kind === 'elementwise') runElementwise(this.#kernels, call, record);
-    else if (record.kind === 'reduction' && takesReduction(call)) runReduction(this.#kernels, call, record);
-    else if (call.op === 'matmul') this.#gemm.run(call);
-    else runFallback(this.#heap, call);
+    const { kernels } = this.#engine;
+    if (record.kind === 'elementwise') runElementwise(kernels, call, record);
+    else if (record.kind === 'reduction' && takesReduction(call)) runReduction(kernels, call, record);
+    else if (record.kind === 'fused') fusedKernels[call.op as FusedOp]!(this.#engine, call);
+    else if (!structuredKernels[call.op as StructuredOp]?.(this.#engine, call)) runFallback(this.#heap, call);
   }
 
   async sync(): Promise<void> {}

@@ -52,9 +52,9 @@ export class Gemm {
   }
 
   /** [..., m, k] × [..., k, n] in f32 or f64; leading axes broadcast. */
-  run({ inputs, output }: KernelCall): void {
+  run({ inputs, output }: KernelCall): boolean {
     const [a, b] = inputs as [BufferView, BufferView];
-    if (sizeOf(output.shape) === 0) return;
+    if (sizeOf(output.shape) === 0) return true;
     const inner = a.shape.at(-1)!;
     if (inner === 0) {
       const { offset } = output;
@@ -63,7 +63,7 @@ export class Gemm {
         offset,
         offset + sizeOf(output.shape),
       );
-      return;
+      return true;
     }
     const shape = this.#shapes[output.dtype as 'f32' | 'f64'];
     const width = bytesPerElement(output.dtype);
@@ -95,7 +95,7 @@ export class Gemm {
         inner,
         false,
       );
-      return;
+      return true;
     }
     const rows = a.shape.at(-2)!;
     const { sizes, strides } = collapse([
@@ -119,6 +119,7 @@ export class Gemm {
       );
       packed = right.pointer;
     });
+    return true;
   }
 
   /** @param again true where B is as in the call before */

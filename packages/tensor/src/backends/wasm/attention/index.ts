@@ -1,0 +1,5 @@
+/** Attention: see structured.ts. */
+import type { FusedOp } from '../../../ops/table.ts';
+import type { FusedKernel } from '../structured.ts';
+
+export const attentionKernels: Partial<Record<FusedOp, FusedKernel>> = {};
