@@ -14,6 +14,8 @@ import {
   stretchedAt,
   type Naive,
 } from '../naive.ts';
+import { attentionReferences } from './references-attention.ts';
+import { rowReferences } from './references-rows.ts';
 
 type Reference = (inputs: readonly Naive[], attrs: Attrs) => Naive;
 
@@ -269,4 +271,6 @@ export const references: Readonly<Record<OpName, Reference>> = {
     naive(index!.shape, (at) => x!.at(put(at, axisOf(attrs, x!), index!.at(at)))),
   scatterAdd: ([x, index, source], attrs) =>
     added(x!, source!, (at) => put(at, axisOf(attrs, x!), index!.at(at))),
+  ...rowReferences,
+  ...attentionReferences,
 };
