@@ -1,5 +1,13 @@
 /** Gradients held against finite differences, to first and second order. */
-import { fromData, GradientError, isFloat, Key, sameShape, withBackend, type Tensor } from '@infinigrad/tensor';
+import {
+  fromData,
+  GradientError,
+  isFloat,
+  Key,
+  sameShape,
+  withBackend,
+  type Tensor,
+} from '@infinigrad/tensor';
 import { vjp } from './functional.ts';
 
 export interface GradcheckOptions {
@@ -116,13 +124,7 @@ function firstOrder(
       for (let k = 0; k < x.size; k++) {
         const direction = new Float64Array(x.size);
         direction[k] = 1;
-        compare(
-          values[k]!,
-          slope(direction),
-          options,
-          () => `${nameOf(i)}, element ${place(k, x)}`,
-          x,
-        );
+        compare(values[k]!, slope(direction), options, () => `${nameOf(i)}, element ${place(k, x)}`, x);
       }
     else {
       const direction = key.foldIn(1 + i).normal(x.shape, { dtype: 'f64' });
