@@ -1,5 +1,6 @@
 /** The reverse pass. */
 import { GradientError, isFloat, onesLike, sameShape, type Tensor } from '@infinigrad/tensor';
+import { Pending } from './pending.ts';
 import { Leaf, Node, ruleFor, sourceOf, type Source } from './graph.ts';
 import { enableGrad, noGrad } from './modes.ts';
 
@@ -35,19 +36,15 @@ export function propagate(
   options: BackwardOptions = {},
 ): Map<Source, Tensor> {
   const { createGraph = false, retainGraph = createGraph } = options;
-  const gradients = new Map<Source, Tensor>();
-  const add = (source: Source, g: Tensor): void => {
-    const before = gradients.get(source);
-    gradients.set(source, before ? before.add(g) : g);
-  };
+  const pending = new Pending(createGraph);
   const roots: Source[] = [];
   const wanted = targets && new Set<Source>(targets);
-  (createGraph ? enableGrad : noGrad)(() => {
+  const pass = (): void => {
     outputs.forEach((y, i) => {
       const source = sourceOf(y);
       if (!source) return;
       roots.push(source);
-      add(source, cotangents[i]!);
+      pending.add(source, cotangents[i]!);
     });
     const order = reachable(roots);
     // Only what leads to a target is worth visiting; inputs are older, so one pass from the oldest on decides.
@@ -58,17 +55,25 @@ export function propagate(
           useful.add(source);
     for (let i = order.length - 1; i >= 0; i--) {
       const node = order[i]!;
-      const g = gradients.get(node);
+      const g = pending.gradients.get(node);
       if (!(node instanceof Node) || !g || (useful && !useful.has(node))) continue;
-      node.sources.forEach((source, k) => {
-        if (source && (!useful || useful.has(source))) add(source, ruleFor(node.rule, k)!(g, node, k));
-      });
+      pending.visit(() =>
+        node.sources.forEach((source, k) => {
+          if (source && (!useful || useful.has(source)))
+            pending.add(source, ruleFor(node.rule, k)!(g, node, k));
+        }),
+      );
       node.leave();
-      if (!wanted?.has(node)) gradients.delete(node);
+      if (!wanted?.has(node)) pending.done(node);
       if (!retainGraph) node.release();
     }
-  });
-  return gradients;
+  };
+  try {
+    (createGraph ? enableGrad : noGrad)(pass);
+  } finally {
+    pending.close();
+  }
+  return pending.gradients;
 }
 
 /**
@@ -84,11 +89,10 @@ export function backward(y: Tensor, gradient?: Tensor, options: BackwardOptions 
     });
   checkCotangent('backward', y, gradient);
   const seed = gradient ?? onesLike(y);
-  for (const [source, g] of propagate([y], [seed], null, options))
-    if (source instanceof Leaf) {
-      const before = source.grad;
-      source.grad = before ? (options.createGraph ? before.add(g) : noGrad(() => before.add(g))) : g;
-    }
+  const gradients = propagate([y], [seed], null, options);
+  (options.createGraph ? enableGrad : noGrad)(() => {
+    for (const [source, g] of gradients) if (source instanceof Leaf) source.accumulate(g);
+  });
 }
 
 export function checkCotangent(op: string, y: Tensor, gradient: Tensor | undefined): void {

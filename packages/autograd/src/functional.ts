@@ -1,5 +1,5 @@
 /** JAX's door to the engine: functions in, gradient functions out. */
-import { GradientError, isFloat, onesLike, Tensor, zerosLike } from '@infinigrad/tensor';
+import { GradientError, isFloat, onesLike, scope, Tensor, zerosLike } from '@infinigrad/tensor';
 import { checkCotangent, propagate } from './backward.ts';
 import { sourceOf, type Source } from './graph.ts';
 import { enableGrad } from './modes.ts';
@@ -91,18 +91,20 @@ function collect<T extends Tree>(tree: T, gradients: ReadonlyMap<Source, Tensor>
 /**
  * A function that returns f's value and the gradient with respect to its first argument (any tree of tensors).
  * `f` must return a single number. Inside another differentiation the value and gradient are differentiable.
+ * A scope: what `f` makes is given back when it returns; `keep` what else you need of it.
  */
 export function valueAndGrad<T extends Tree, Rest extends readonly unknown[]>(
   f: (x: T, ...rest: Rest) => Tensor,
   options: GradOptions = {},
 ): (x: T, ...rest: Rest) => { value: Tensor; grad: T } {
-  return (x, ...rest) => {
-    const { value, fresh, variables, nested } = evaluate('valueAndGrad', (y: T) => f(y, ...rest), [x]);
-    checkCotangent('valueAndGrad', value, undefined);
-    const createGraph = options.createGraph ?? nested;
-    const gradients = gradientsAt(value, onesLike(value), variables, createGraph);
-    return { value: createGraph ? value : value.detach(), grad: collect(fresh[0], gradients) };
-  };
+  return (x, ...rest) =>
+    scope(() => {
+      const { value, fresh, variables, nested } = evaluate('valueAndGrad', (y: T) => f(y, ...rest), [x]);
+      checkCotangent('valueAndGrad', value, undefined);
+      const createGraph = options.createGraph ?? nested;
+      const gradients = gradientsAt(value, onesLike(value), variables, createGraph);
+      return { value: createGraph ? value : value.detach(), grad: collect(fresh[0], gradients) };
+    });
 }
 
 /** A function that returns the gradient of `f` with respect to its first argument (any tree of tensors). */

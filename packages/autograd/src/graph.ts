@@ -2,10 +2,15 @@
 import {
   compose,
   GradientError,
+  bytesPerElement,
+  inScope,
   internalError,
   intercept,
+  isContiguous,
   isFloat,
   recordOf,
+  retire,
+  type Attachment,
   type Attrs,
   type DType,
   type OpCall,
@@ -25,8 +30,33 @@ export type Source = Leaf | Node;
 /** A tensor for which a gradient is collected. */
 export class Leaf {
   readonly order = created++;
-  /** What `backward` has added up here. */
-  grad: Tensor | null = null;
+  #grad: Tensor | null = null;
+
+  /** What `backward` has added up here: it outlives the scope it was made in, until another takes its place. */
+  get grad(): Tensor | null {
+    // Whoever asks outside every scope may hold on to it.
+    if (this.#grad && !inScope()) this.#grad.storage.exported = true;
+    return this.#grad;
+  }
+
+  set grad(value: Tensor | null) {
+    const before = this.#grad;
+    this.#grad = value && alone(value);
+    this.#grad?.storage.pin();
+    if (before && before.storage !== this.#grad?.storage) retire(before.storage);
+  }
+
+  /** Adds to the gradient. */
+  accumulate(g: Tensor): void {
+    this.grad = this.#grad ? this.#grad.add(g) : g;
+  }
+}
+
+/** The tensor where its storage holds nothing else and nobody else's gradient, else a copy. */
+function alone(x: Tensor): Tensor {
+  const { storage } = x;
+  const whole = storage.bytes === x.size * bytesPerElement(x.dtype) && isContiguous(x.layout);
+  return whole && !storage.pinned ? x : x.clone();
 }
 
 interface Saved {
@@ -72,6 +102,13 @@ export class Node implements RuleContext {
 
   output(): Tensor {
     return this.recall(this.released().result, 'its output');
+  }
+
+  /** What a scope must keep with a tensor that this node has made. */
+  *held(): Iterable<Tensor | Attachment> {
+    for (const saved of this.saved ?? []) if (saved) yield saved.tensor;
+    if (this.result) yield this.result.tensor;
+    for (const source of this.sources) if (source instanceof Node) yield source;
   }
 
   once(g: Tensor, make: () => Tensor): Tensor {

@@ -33,16 +33,17 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   const classes = logits.shape.at(-1)!;
   checkTargets(targets, classes, ignoreIndex, operands);
   const counted = targets.ne(ignoreIndex);
-  const logProbabilities = logits.logSoftmax(-1);
-  const picked = logProbabilities.gather(-1, counted.where(targets, 0).unsqueeze(-1)).squeeze(-1);
-  const smoothed =
-    labelSmoothing === 0
-      ? picked
-      : picked.mul(1 - labelSmoothing).add(logProbabilities.mean(-1).mul(labelSmoothing));
-  const losses = counted.where(smoothed.neg(), 0);
+  const plain = logits.softmaxCrossEntropy(targets, ignoreIndex);
+  const losses = labelSmoothing === 0 ? plain : smoothed(plain, logits, counted, labelSmoothing);
   if (reduction === 'none') return losses;
   const total = losses.sum();
   return reduction === 'sum' ? total : total.div(counted.cast(total.dtype).sum().maximum(1));
+}
+
+/** (1 - s) times the loss, plus s times the mean of -log softmax over all classes. */
+function smoothed(plain: Tensor, logits: Tensor, counted: Tensor, s: number): Tensor {
+  const evenly = logits.logSoftmax(-1).mean(-1).neg();
+  return plain.mul(1 - s).add(counted.where(evenly, 0).mul(s));
 }
 
 /** Where the targets can be read at once; elsewhere it is up to the backend's gather to notice. */

@@ -2,6 +2,7 @@
 import { noGrad } from '@infinigrad/autograd';
 import {
   contiguousLayout,
+  retire,
   DTypeError,
   isContiguous,
   isFloat,
@@ -39,6 +40,7 @@ export class Parameter extends Tensor {
       });
     const { storage, layout, dtype } = owned(value);
     super(storage, layout, dtype);
+    storage.pin();
     this.requiresGrad = true;
   }
 
@@ -56,9 +58,20 @@ export class Parameter extends Tensor {
         operands: [this, value],
         hint: `cast('${this.dtype}') converts`,
       });
-    const { storage, layout } = owned(value);
+    this.adopt(owned(value));
+  }
+
+  /**
+   * As `assign` for a row-major value of this shape and dtype, whose storage it takes over as it is, whatever else lies in
+   * it. The old storage is given back unless somebody may still hold a handle to it.
+   */
+  adopt(value: Tensor): void {
+    const { storage: before } = this;
+    const { storage, layout } = value;
+    storage.pin();
     this.storage = storage;
     this.layout = layout;
     this.version++;
+    if (before !== storage) retire(before);
   }
 }

@@ -82,6 +82,7 @@ function checkInputs(op: OpName, record: OpRecord, inputs: readonly Tensor[]): v
   const { accepts } = record;
   for (let i = 0; i < inputs.length; i++) {
     const x = inputs[i]!;
+    x.storage.check(op, inputs);
     const accepted = accepts[Math.min(i, accepts.length - 1)]!;
     if (!accepted.includes(x.dtype))
       throw new DTypeError(op, `input ${i} does not accept ${x.dtype}`, {

@@ -10,7 +10,7 @@ import {
   type TypedArray,
 } from './dtype.ts';
 import { DTypeError, ShapeError, ValueError } from './errors.ts';
-import { newStorage } from './memory.ts';
+import { newStorage, pin } from './memory/scope.ts';
 import type { NestedArray } from './read.ts';
 import { checkShape, contiguousLayout, sizeOf, type Shape } from './shape.ts';
 import { Tensor } from './tensor.ts';
@@ -31,7 +31,7 @@ function checkDType(op: string, dtype: DType): DType {
 function fromArray(dtype: DType, data: TypedArray, shape: Shape, backend: Backend): Tensor {
   const buffer = backend.upload(dtype, data);
   return new Tensor(
-    newStorage(backend, buffer, data.length * bytesPerElement(dtype)),
+    newStorage(backend, buffer, data.length * bytesPerElement(dtype), 'the data given to it'),
     contiguousLayout([...shape]),
     dtype,
   );
@@ -101,8 +101,9 @@ export function scalar(value: number | boolean, dtype: DType, backend: Backend =
   if (known) return known;
   const data = allocateArray(dtype, 1);
   data[0] = dtype === 'bool' ? Number(number !== 0) : number;
-  const made = fromArray(dtype, data, [], backend);
+  const made = pin(fromArray(dtype, data, [], backend));
   if (cache.size >= scalarCacheLimit) cache.delete(cache.keys().next().value!);
+  made.storage.exported = true;
   cache.set(key, made);
   return made;
 }

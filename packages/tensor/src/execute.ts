@@ -1,7 +1,7 @@
 /** The end of the line of `apply`: a call becomes a view or a kernel run. */
 import { bytesPerElement } from './dtype.ts';
 import { BackendError, internalError } from './errors.ts';
-import { newStorage } from './memory.ts';
+import { newStorage } from './memory/scope.ts';
 import type { Plan } from './ops/record.ts';
 import { recordOf, type OpName } from './ops/table.ts';
 import { contiguousLayout, sizeOf } from './shape.ts';
@@ -40,5 +40,5 @@ export function execute({ op, inputs, plan }: OpCall): Tensor {
     output: { buffer, dtype, ...layout },
     attrs: plan.attrs,
   });
-  return new Tensor(newStorage(backend, buffer, length * bytesPerElement(dtype)), layout, dtype);
+  return new Tensor(newStorage(backend, buffer, length * bytesPerElement(dtype), op), layout, dtype);
 }

@@ -6,7 +6,23 @@ export * from './creation.ts';
 export * from './dtype.ts';
 export * from './errors.ts';
 export * from './shape.ts';
-export * from './memory.ts';
+export {
+  inScope,
+  keep,
+  memoryReport,
+  memoryStats,
+  openScope,
+  pin,
+  retire,
+  scope,
+  Scope,
+  setMemoryDebug,
+  Storage,
+  type Attachment,
+  type MemoryReportLine,
+  type MemoryStats,
+  type Tier,
+} from './memory/index.ts';
 export * from './ops/record.ts';
 export * from './ops/table.ts';
 export * from './backends/backend.ts';

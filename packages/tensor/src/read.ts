@@ -11,6 +11,7 @@ export type NestedArray = number | boolean | readonly NestedArray[];
 
 /** The tensor itself where it is row-major, else a row-major copy; outside the sight of interceptors. */
 function rowMajor(x: Tensor): Tensor {
+  x.storage.check('data', [x]);
   if (isContiguous(x.layout)) return x;
   return execute({ op: 'clone', inputs: [x], plan: { shape: x.shape, dtype: x.dtype, attrs: {} } });
 }

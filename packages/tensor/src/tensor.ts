@@ -2,7 +2,8 @@
 import type { Backend, BufferView } from './backends/backend.ts';
 import { sizeOf, type Layout, type Shape } from './shape.ts';
 import type { DType } from './dtype.ts';
-import type { Storage } from './memory.ts';
+import { inScope } from './memory/scope.ts';
+import type { Storage } from './memory/storage.ts';
 import type { CompositionMethods, OpMethods, ReadMethods } from './methods.ts';
 
 export interface Tensor extends OpMethods, CompositionMethods, ReadMethods {}
@@ -27,6 +28,8 @@ export class Tensor {
     this.storage = storage;
     this.layout = layout;
     this.dtype = dtype;
+    // A handle made outside every scope may live as long as it likes.
+    if (storage.pinned && !inScope()) storage.exported = true;
   }
 
   /** The size along each axis. */

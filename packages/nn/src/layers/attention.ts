@@ -3,7 +3,6 @@ import {
   DTypeError,
   ShapeError,
   ValueError,
-  type Backend,
   type FloatDType,
   type Key,
   type Tensor,
@@ -21,23 +20,6 @@ export interface CausalAttentionOptions {
   readonly mask?: Tensor;
   /** Factor of the scores. Default 1/√d. */
   readonly scale?: number;
-}
-
-const causalMasks = new WeakMap<Backend, Map<string, Tensor>>();
-const causalMasksKept = 32;
-
-/** bool [T_q, T_k]: query i sees key j where j ≤ i + T_k - T_q. Made once for each pair of lengths. */
-function causalMask(scores: Tensor): Tensor {
-  const [queries, keys] = scores.shape.slice(-2) as [number, number];
-  let known = causalMasks.get(scores.backend);
-  if (!known) causalMasks.set(scores.backend, (known = new Map()));
-  const name = `${queries} ${keys}`;
-  let mask = known.get(name);
-  if (!mask) {
-    if (known.size >= causalMasksKept) known.delete(known.keys().next().value!);
-    known.set(name, (mask = scores.detach().triangleMask(keys - queries)));
-  }
-  return mask;
 }
 
 /**
@@ -72,14 +54,8 @@ export function causalAttention(
       operands: [mask],
       hint: 'true where a query may see a key',
     });
-  const scores = q.mul(scale ?? 1 / Math.sqrt(d)).matmul(k.transpose());
-  const causal = queries > 1 ? causalMask(scores) : null;
-  if (!mask) return (causal ? causal.where(scores, -Infinity) : scores).softmax().matmul(v);
-  const visible = causal ? causal.logicalAnd(mask) : mask;
-  // A line of -Infinity has no softmax: such lines see everything, and what comes of it is thrown away.
-  const any = visible.any(-1, true);
-  const weights = visible.logicalOr(any.logicalNot()).where(scores, -Infinity).softmax();
-  return any.where(weights.matmul(v), 0);
+  // The op also gives the log-sum-exp of each query's scores, in a last column.
+  return q.attention(k, v, { mask, scale, causal: true }).narrow(-1, 0, v.shape.at(-1)!);
 }
 
 export interface CausalSelfAttentionOptions {

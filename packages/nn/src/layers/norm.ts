@@ -36,7 +36,7 @@ export class RMSNorm extends Module {
    */
   forward(x: Tensor): Tensor {
     checkLast('RMSNorm', x, this.weight);
-    return x.mul(x.square().mean(-1, true).add(this.eps).rsqrt()).mul(this.weight);
+    return x.rmsNorm(this.weight, this.eps);
   }
 }
 
@@ -72,8 +72,6 @@ export class LayerNorm extends Module {
    */
   forward(x: Tensor): Tensor {
     checkLast('LayerNorm', x, this.weight);
-    const centred = x.sub(x.mean(-1, true));
-    const scaled = centred.mul(centred.square().mean(-1, true).add(this.eps).rsqrt()).mul(this.weight);
-    return this.bias ? scaled.add(this.bias) : scaled;
+    return x.layerNorm(this.weight, this.bias, this.eps);
   }
 }

@@ -1,10 +1,10 @@
 /** Rotary position embedding (RoFormer, arXiv 2104.09864), in the rotate-half layout of LLaMA and Hugging Face. */
-import { DTypeError, fromData, isFloat, ShapeError, ValueError, type Tensor } from '@infinigrad/tensor';
+import { DTypeError, fromData, isFloat, pin, ShapeError, ValueError, type Tensor } from '@infinigrad/tensor';
 
 /** Tables up to this many positions are kept; further ones are made for the call. */
 const keptPositions = 2 ** 16;
 
-/** Cosines and signed sines, each [positions, 2, headDim / 2]. */
+/** Cosines and sines, each [positions, headDim / 2]. */
 interface Tables {
   readonly positions: number;
   readonly cos: Tensor;
@@ -44,11 +44,8 @@ export class RotaryEmbedding {
       throw new DTypeError('RotaryEmbedding', 'needs a floating-point tensor', { operands: [x] });
     if (!Number.isInteger(offset) || offset < 0)
       throw new ValueError('RotaryEmbedding', `the offset must be an integer ≥ 0, got ${offset}`);
-    const lead = x.shape.slice(0, -1);
-    const { cos, sin } = this.at(x, offset, lead.at(-1)!);
-    // (x₁, x₂) → (x₁ cos - x₂ sin, x₂ cos + x₁ sin); the halves on an axis of their own are swapped without copying.
-    const halves = x.reshape([...lead, 2, headDim / 2]);
-    return halves.mul(cos).add(halves.flip(-2).mul(sin)).reshape(x.shape);
+    const { cos, sin } = this.at(x, offset, x.shape.at(-2)!);
+    return x.rotary(cos, sin);
   }
 
   private at(x: Tensor, offset: number, length: number): { cos: Tensor; sin: Tensor } {
@@ -56,8 +53,11 @@ export class RotaryEmbedding {
     if (end > keptPositions) return this.tables(x, offset, length);
     const name = `${x.backend.name}/${x.dtype}`;
     let kept = this.#tables.get(name);
-    if (!kept || kept.positions < end)
-      this.#tables.set(name, (kept = this.tables(x, 0, Math.max(end, 2 * (kept?.positions ?? 0)))));
+    if (!kept || kept.positions < end) {
+      kept = this.tables(x, 0, Math.max(end, 2 * (kept?.positions ?? 0)));
+      for (const table of [kept.cos, kept.sin]) pin(table);
+      this.#tables.set(name, kept);
+    }
     return { cos: kept.cos.narrow(0, offset, length), sin: kept.sin.narrow(0, offset, length) };
   }
 
@@ -65,19 +65,17 @@ export class RotaryEmbedding {
   private tables({ dtype, backend }: Tensor, offset: number, positions: number): Tables {
     const { headDim, base } = this;
     const half = headDim / 2;
-    const cos = new Float64Array(positions * headDim);
-    const sin = new Float64Array(positions * headDim);
+    const cos = new Float64Array(positions * half);
+    const sin = new Float64Array(positions * half);
     for (let i = 0; i < half; i++) {
       const frequency = base ** ((-2 * i) / headDim);
       for (let t = 0; t < positions; t++) {
         const angle = (offset + t) * frequency;
-        const at = t * headDim + i;
-        cos[at] = cos[at + half] = Math.cos(angle);
-        sin[at + half] = Math.sin(angle);
-        sin[at] = -sin[at + half]!;
+        cos[t * half + i] = Math.cos(angle);
+        sin[t * half + i] = Math.sin(angle);
       }
     }
-    const shape = [positions, 2, half];
+    const shape = [positions, half];
     return {
       positions,
       cos: fromData(cos, shape, { dtype, backend }),

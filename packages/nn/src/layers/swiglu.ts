@@ -30,6 +30,6 @@ export class SwiGLU extends Module {
 
   /** [..., dim] → [..., dim]. */
   forward(x: Tensor): Tensor {
-    return this.downProj.forward(this.gateProj.forward(x).silu().mul(this.upProj.forward(x)));
+    return this.downProj.forward(this.gateProj.forward(x).siluMul(this.upProj.forward(x)));
   }
 }

@@ -1,6 +1,18 @@
 /** AdamW: Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), step for step as PyTorch's. */
 import { enableGrad, noGrad } from '@infinigrad/autograd';
-import { IndexError, sameShape, scalar, ShapeError, Tensor, ValueError, zerosLike } from '@infinigrad/tensor';
+import {
+  IndexError,
+  ops,
+  pin,
+  retire,
+  sameShape,
+  scalar,
+  scope,
+  ShapeError,
+  Tensor,
+  ValueError,
+  zerosLike,
+} from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
 import { checkMaxNorm, clipFactor, squaredNorms } from './clip.ts';
 import type { Schedule } from './schedule.ts';
@@ -24,9 +36,9 @@ export interface AdamWOptions {
 /** Running means for one parameter. */
 interface Moments {
   /** Updates this parameter has had; one without a gradient is passed over. */
-  steps: number;
-  mean: Tensor;
-  meanSquare: Tensor;
+  readonly steps: number;
+  readonly mean: Tensor;
+  readonly meanSquare: Tensor;
 }
 
 /** Everything that an exact resume needs, beside the parameters and the options. */
@@ -94,13 +106,24 @@ export class AdamW {
   }
 
   /**
-   * One training step: forward, backward, clip, update. The gradients are forgotten afterwards.
+   * One training step: forward, backward, clip, update. The gradients are forgotten afterwards. A scope: what `f` makes is
+   * given back when the step ends; `keep` what else you need of it.
    * @param f computes the loss, a single number
    * @returns the loss, without history
    * @throws ValueError where the loss or the gradients' norm is not finite; parameters and state are then as before
    */
   minimize(f: () => Tensor): Tensor {
-    this.zeroGrad();
+    return scope(() => {
+      this.zeroGrad();
+      try {
+        return this.#minimize(f);
+      } finally {
+        this.zeroGrad();
+      }
+    });
+  }
+
+  #minimize(f: () => Tensor): Tensor {
     const loss = enableGrad(f);
     if (!(loss instanceof Tensor) || loss.size !== 1)
       throw new ShapeError('AdamW.minimize', 'the loss must be a single number', {
@@ -114,7 +137,6 @@ export class AdamW {
       });
     loss.backward();
     this.#update('AdamW.minimize');
-    this.zeroGrad();
     return loss.detach();
   }
 
@@ -123,7 +145,7 @@ export class AdamW {
    * @throws ValueError where their norm is not finite; nothing is then changed
    */
   step(): void {
-    this.#update('AdamW.step');
+    scope(() => this.#update('AdamW.step'));
   }
 
   /** For `loadStateDict`, or a file. */
@@ -133,8 +155,8 @@ export class AdamW {
       const moments = this.#moments.get(parameter);
       if (!moments) return;
       tensors[`${i}.step`] = scalar(moments.steps, 'i32', parameter.backend);
-      tensors[`${i}.moment`] = moments.mean;
-      tensors[`${i}.secondMoment`] = moments.meanSquare;
+      tensors[`${i}.moment`] = moments.mean.detach();
+      tensors[`${i}.secondMoment`] = moments.meanSquare.detach();
     });
     return { step: this.stepCount, tensors };
   }
@@ -182,8 +204,8 @@ export class AdamW {
       });
     this.stepCount = step;
     this.lastGradNorm = null;
-    this.#moments.clear();
-    for (const [parameter, moments] of loaded) this.#moments.set(parameter, moments);
+    const fresh = new Map(loaded);
+    for (const parameter of this.parameters) this.#setMoments(parameter, fresh.get(parameter) ?? null);
   }
 
   #rate(group: ResolvedGroup, step: number): number {
@@ -224,27 +246,37 @@ export class AdamW {
     return norm;
   }
 
-  /** With g scaled by the clip factor c; constants are gathered so that each line is few passes over the elements. */
-  #updateOne(parameter: Parameter, g: Tensor, group: ResolvedGroup, rate: number, c: number): void {
+  /** Parameter and moments lie in one storage, which a step replaces by the next. */
+  #updateOne(
+    parameter: Parameter,
+    g: Tensor,
+    group: ResolvedGroup,
+    learningRate: number,
+    clip: number,
+  ): void {
     const [beta1, beta2] = group.betas;
     const { eps, weightDecay } = group;
-    let moments = this.#moments.get(parameter);
-    if (!moments)
-      this.#moments.set(
-        parameter,
-        (moments = { steps: 0, mean: zerosLike(parameter), meanSquare: zerosLike(parameter) }),
-      );
-    moments.steps++;
-    // m ← β₁ m + (1 - β₁) g,  v ← β₂ v + (1 - β₂) g²
-    moments.mean = moments.mean.mul(beta1).add(g.mul((1 - beta1) * c));
-    moments.meanSquare = moments.meanSquare.mul(beta2).add(g.square().mul((1 - beta2) * c * c));
-    // θ ← θ (1 - γλ) - γ m̂ / (√v̂ + ε)  with  m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ), multiplied out by √(1 - β₂ᵗ)
-    const correction1 = 1 - beta1 ** moments.steps;
-    const correction2 = Math.sqrt(1 - beta2 ** moments.steps);
-    const change = moments.mean
-      .mul((rate * correction2) / correction1)
-      .div(moments.meanSquare.sqrt().add(eps * correction2));
-    const decayed = weightDecay === 0 ? parameter.detach() : parameter.detach().mul(1 - rate * weightDecay);
-    parameter.assign(decayed.sub(change));
+    const moments = this.#momentsOf(parameter);
+    const step = moments.steps + 1;
+    const { mean, meanSquare } = moments;
+    const numbers = { learningRate, beta1, beta2, eps, weightDecay, step, gradientScale: clip };
+    const next = ops.adamWStep(parameter, mean, meanSquare, g, numbers);
+    parameter.adopt(next.select(0, 0));
+    this.#setMoments(parameter, { steps: step, mean: next.select(0, 1), meanSquare: next.select(0, 2) });
+  }
+
+  #setMoments(parameter: Parameter, moments: Moments | null): void {
+    const before = this.#moments.get(parameter);
+    if (moments) {
+      pin(moments.mean);
+      pin(moments.meanSquare);
+      this.#moments.set(parameter, moments);
+    } else this.#moments.delete(parameter);
+    for (const x of before ? [before.mean, before.meanSquare] : []) retire(x.storage);
+  }
+
+  #momentsOf(parameter: Parameter): Moments {
+    const zero = { steps: 0, mean: zerosLike(parameter), meanSquare: zerosLike(parameter) };
+    return this.#moments.get(parameter) ?? zero;
   }
 }

@@ -1,7 +1,7 @@
 /** Trains an Infini-Transformer on passkeys, one reported step at a time, resumable to the bit. */
 import { noGrad } from '@infinigrad/autograd';
 import { AdamW, crossEntropy, warmupCosine, type Parameter, type ParameterGroup } from '@infinigrad/nn';
-import { fromData, Key, ValueError, type Tensor } from '@infinigrad/tensor';
+import { fromData, Key, keep, scope, ValueError, type Tensor } from '@infinigrad/tensor';
 import type { MemoryState } from '../infini/memory.ts';
 import { InfiniTransformer, type InfiniTransformerOutput, type Memories } from '../infini/model.ts';
 import { passkeyModelOptions, type PasskeyRecipe } from './recipe.ts';
@@ -25,6 +25,13 @@ export interface StepReport {
   readonly gates: readonly (readonly number[])[];
   /** Mean opening of the write gates on the key's digits and on everything else; null without write gates. */
   readonly writeGate: { readonly digits: number; readonly filler: number } | null;
+}
+
+/** What a step's figures are made of, without history. */
+interface Results {
+  readonly logits: Tensor;
+  readonly losses: Tensor;
+  readonly writeLogits: readonly Tensor[];
 }
 
 /** All that a resumed run needs. */
@@ -68,6 +75,10 @@ export class PasskeyTrainer {
   }
 
   private next(): StepReport {
+    return scope(() => this.trainStep());
+  }
+
+  private trainStep(): StepReport {
     const { recipe, model } = this;
     const { batchSize, maxSegments, curriculum, steps } = recipe;
     const key = this.dataKey.foldIn(this.done);
@@ -88,17 +99,21 @@ export class PasskeyTrainer {
     );
     const { targets, weights } = passkeyTargets(recipe, batch, recipe.otherWeight);
     const memories = this.prefixMemories(batch, key.foldIn(2));
-    let output: InfiniTransformerOutput | null = null;
-    let losses: Tensor | null = null;
+    let results: Results | null = null;
     const loss = this.optimizer.minimize(() => {
-      output = model.forward(batch.tokens, memories ? { memories } : {});
-      losses = crossEntropy(output.logits, targets, { reduction: 'none' });
+      const output = model.forward(batch.tokens, memories ? { memories } : {});
+      const losses = crossEntropy(output.logits, targets, { reduction: 'none' });
+      results = keep({
+        logits: output.logits.detach(),
+        losses: losses.detach(),
+        writeLogits: output.writeLogits.map((a) => a.detach()),
+      });
       const task = losses.mul(weights).sum();
       const penalty = this.writePenalty(output);
       return penalty ? task.add(penalty) : task;
     });
     this.done++;
-    const answers = this.answerStatistics(batch, output!, losses!);
+    const answers = this.answerStatistics(batch, results!);
     return {
       step: this.done,
       steps,
@@ -109,7 +124,7 @@ export class PasskeyTrainer {
       tokens: batch.data.length,
       segments,
       gates: model.gates(),
-      writeGate: this.openings(batch, output!),
+      writeGate: this.openings(batch, results!),
     };
   }
 
@@ -154,13 +169,12 @@ export class PasskeyTrainer {
 
   private answerStatistics(
     batch: PasskeyBatch,
-    output: InfiniTransformerOutput,
-    losses: Tensor,
+    { logits, losses }: Results,
   ): { answerLoss: number; accuracy: number } {
     const { digits } = this.recipe;
     const start = batch.tokens.shape[1]! - digits - 1;
     return noGrad(() => {
-      const guesses = output.logits.narrow(1, start, digits).argMax(-1).dataSync();
+      const guesses = logits.narrow(1, start, digits).argMax(-1).dataSync();
       const right = batch.answers.flat().filter((digit, i) => digit === guesses[i]).length;
       return {
         answerLoss: losses.narrow(1, start, digits).mean().itemSync(),
@@ -169,7 +183,7 @@ export class PasskeyTrainer {
     });
   }
 
-  private openings(batch: PasskeyBatch, { writeLogits }: InfiniTransformerOutput): StepReport['writeGate'] {
+  private openings(batch: PasskeyBatch, { writeLogits }: Results): StepReport['writeGate'] {
     if (writeLogits.length === 0) return null;
     const gates = this.model.layers.flatMap(({ attention }) => (attention.writeGate ? [attention] : []));
     // Digits occur only in keys and answers; [batch, length] → [batch, 1, length]

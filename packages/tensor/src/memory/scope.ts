@@ -1,0 +1,152 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+/** Scopes: what is made inside is given back at the end, but for what is returned or kept. */
+import type { Backend, BackendBuffer } from '../backends/backend.ts';
+import { ValueError } from '../errors.ts';
+import type { Tensor } from '../tensor.ts';
+import { Storage, type Owner } from './storage.ts';
+
+/** A tensor's attachment that leads to further tensors (autograd: to those that a backward pass needs). */
+export interface Attachment {
+  /** Tensors and attachments it leads to. */
+  held?(): Iterable<Tensor | Attachment>;
+}
+
+let current: Scope | null = null;
+
+/** Closes the scope at the end of the block: `using s = openScope()` (TypeScript 5.2), or call `close()`. */
+export class Scope implements Owner {
+  readonly #parent: Scope | null;
+  readonly #storages: Storage[] = [];
+  #open = true;
+
+  constructor() {
+    this.#parent = current;
+    current = this;
+  }
+
+  /** The scope around this one. */
+  get parent(): Scope | null {
+    return this.#parent;
+  }
+
+  add(storage: Storage): void {
+    this.#storages.push(storage);
+  }
+
+  /** Lifts a storage of this scope into the one around it. */
+  lift(storage: Storage): void {
+    if (storage.pinned) storage.exported = true;
+    else if (storage.owner === this) {
+      if (this.#parent) storage.own(this.#parent);
+      else storage.free();
+    }
+  }
+
+  /** Gives back all that was made inside and not kept. */
+  close(): void {
+    if (!this.#open) return;
+    if (current !== this)
+      throw new ValueError('scope', 'scopes end innermost first', {
+        hint: 'close the scopes opened inside before',
+      });
+    this.#open = false;
+    current = this.#parent;
+    for (const storage of this.#storages) if (storage.owner === this) storage.dispose();
+  }
+}
+
+// Browsers that lack the symbol lack `using` too; what compiles it away defines the symbol under this name.
+const disposeSymbol = (Symbol as { dispose?: symbol }).dispose ?? Symbol.for('Symbol.dispose');
+Object.defineProperty(Scope.prototype, disposeSymbol, {
+  value(this: Scope) {
+    this.close();
+  },
+});
+export interface Scope {
+  /** For `using`. */
+  [Symbol.dispose](): void;
+}
+
+/** A scope until its `close`. Most callers want `scope`. */
+export function openScope(): Scope {
+  return new Scope();
+}
+
+/** True inside a scope. */
+export function inScope(): boolean {
+  return current !== null;
+}
+
+/** The storage of a new buffer, owned by the scope at hand. */
+export function newStorage(backend: Backend, buffer: BackendBuffer, bytes: number, madeBy: string): Storage {
+  return new Storage(backend, buffer, bytes, madeBy, current);
+}
+
+/**
+ * Runs `body` (synchronous). Tensors made inside are given back when it ends, but for those in its result (a tensor, or
+ * arrays, maps and plain objects of them, with all that their gradients need) and those that were kept.
+ */
+export function scope<T>(body: () => T): T {
+  const inner = new Scope();
+  try {
+    const result = body();
+    if (typeof (result as { then?: unknown } | null | undefined)?.then === 'function')
+      throw new ValueError(
+        'scope',
+        'the body is asynchronous: what it makes after its first await is outside',
+        {
+          hint: 'await first, or use openScope() and close()',
+        },
+      );
+    lift(inner, result);
+    return result;
+  } finally {
+    inner.close();
+  }
+}
+
+/** Keeps a tensor (or all in arrays, maps and plain objects) beyond the scope at hand: for the scope around it, if there is one. */
+export function keep<T>(value: T): T {
+  if (current) lift(current, value);
+  return value;
+}
+
+/** Makes a tensor outlive all scopes, for caches. Returns it. */
+export function pin(x: Tensor): Tensor {
+  x.storage.pin();
+  return x;
+}
+
+/**
+ * Takes one pin from a storage whose tensor has been given another. After the last it goes with the scope at hand, or at
+ * once where there is none; to the garbage collector where somebody may hold a handle to it.
+ */
+export function retire(storage: Storage): void {
+  if (!storage.unpin()) return;
+  if (storage.exported) storage.free();
+  else if (current) storage.own(current);
+  else storage.dispose();
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+/** Lifts all storages that a value leads to, without recursion: graphs are deep. */
+function lift(from: Scope, value: unknown): void {
+  const stack: unknown[] = [value];
+  const seen = new Set<object>();
+  while (stack.length > 0) {
+    const at = stack.pop();
+    if (typeof at !== 'object' || at === null || seen.has(at)) continue;
+    seen.add(at);
+    if ((at as Partial<Tensor>).storage instanceof Storage) {
+      from.lift((at as Tensor).storage);
+      stack.push((at as Tensor).attachment);
+    } else if (typeof (at as Attachment).held === 'function') stack.push(...(at as Attachment).held!());
+    else if (Array.isArray(at) || at instanceof Set) stack.push(...at);
+    else if (at instanceof Map) stack.push(...at.values());
+    else if (isPlain(at)) stack.push(...Object.values(at));
+  }
+}

@@ -1,0 +1,131 @@
+/** The buffer behind a tensor and its views, and the three ways in which its memory comes back. */
+import type { Backend, BackendBuffer } from '../backends/backend.ts';
+import { DisposedError, internalError, type OperandInfo } from '../errors.ts';
+import { closeEntry, currentSite, moveEntry, openEntry, type Entry } from './account.ts';
+
+/** What a scope is to the storages made in it. */
+export interface Owner {
+  add(storage: Storage): void;
+}
+
+interface Held {
+  readonly entry: Entry;
+  readonly backend: Backend;
+  readonly claim: object | null;
+}
+
+// Nothing here leads to a buffer: what does would keep it alive until the event loop turns.
+const collected = new FinalizationRegistry<Held>(({ entry, backend, claim }) => {
+  closeEntry(entry);
+  if (claim) backend.free(claim);
+});
+
+export class Storage {
+  readonly backend: Backend;
+  readonly bytes: number;
+  /** The op or function that made it. */
+  readonly madeBy: string;
+  readonly #site: string | null;
+  readonly #entry: Entry;
+  #buffer: BackendBuffer | null;
+  #owner: Owner | null = null;
+  #pins = 0;
+  #registered = false;
+  /** True where somebody may hold a handle to it beyond the scope at hand. Matters while it is pinned. */
+  exported = false;
+
+  constructor(backend: Backend, buffer: BackendBuffer, bytes: number, madeBy: string, owner: Owner | null) {
+    this.backend = backend;
+    this.bytes = bytes;
+    this.madeBy = madeBy;
+    this.#buffer = buffer;
+    this.#site = currentSite();
+    this.#entry = openEntry(bytes, owner ? 'scoped' : 'free', madeBy, this.#site);
+    if (owner) this.own(owner);
+    else this.#register();
+  }
+
+  get buffer(): BackendBuffer {
+    if (this.#buffer === null)
+      throw internalError(`a buffer made by ${this.madeBy} is used after it was given back`);
+    return this.#buffer;
+  }
+
+  /** The scope that gives it back; null where it is the garbage collector that does. */
+  get owner(): Owner | null {
+    return this.#owner;
+  }
+
+  get pinned(): boolean {
+    return this.#pins > 0;
+  }
+
+  get disposed(): boolean {
+    return this.#buffer === null;
+  }
+
+  /** Hands it to a scope. */
+  own(owner: Owner): void {
+    this.#owner = owner;
+    this.#unregister();
+    moveEntry(this.#entry, 'scoped');
+    owner.add(this);
+  }
+
+  /** Leaves it to the garbage collector. */
+  free(): void {
+    this.#owner = null;
+    moveEntry(this.#entry, 'free');
+    this.#register();
+  }
+
+  /** Makes it outlive every scope, until it has been unpinned as often as pinned. */
+  pin(): void {
+    if (this.#pins++ > 0) return;
+    // Whoever made it outside a scope has a handle to it.
+    this.exported ||= this.#owner === null;
+    this.#owner = null;
+    moveEntry(this.#entry, 'pinned');
+    this.#register();
+  }
+
+  /** Takes one pin away. @returns true where it was the last: the storage then has no owner */
+  unpin(): boolean {
+    return this.#pins > 0 && --this.#pins === 0;
+  }
+
+  /** Gives the memory back now. */
+  dispose(): void {
+    if (this.#buffer === null) return;
+    const claim = this.backend.claim(this.#buffer);
+    this.#unregister();
+    this.#buffer = null;
+    this.#owner = null;
+    this.#pins = 0;
+    closeEntry(this.#entry);
+    if (claim) this.backend.free(claim);
+  }
+
+  /** @throws DisposedError where the memory has been given back */
+  check(op: string, operands: readonly OperandInfo[]): void {
+    if (this.#buffer !== null) return;
+    const site = this.#site === null ? '' : `, made at ${this.#site}`;
+    throw new DisposedError(op, `a tensor's scope has ended (it was made by ${this.madeBy}${site})`, {
+      operands,
+      hint: `return it from its scope or keep() it${this.#site === null ? '; setMemoryDebug(true) tells where it was made' : ''}`,
+    });
+  }
+
+  #register(): void {
+    if (this.#registered || this.#buffer === null) return;
+    this.#registered = true;
+    const claim = this.backend.claim(this.#buffer);
+    collected.register(this, { entry: this.#entry, backend: this.backend, claim }, this);
+  }
+
+  #unregister(): void {
+    if (!this.#registered) return;
+    this.#registered = false;
+    collected.unregister(this);
+  }
+}
