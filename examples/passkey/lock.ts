@@ -18,11 +18,23 @@ export function lockFolder(path: string): () => void {
     } catch (error) {
       const code = (error as { code?: string }).code;
       if (code !== 'EEXIST') throw new RunError(`${path} cannot be written (${code ?? String(error)})`);
-      const holder = Number(readFileSync(lock, 'utf8'));
+      const holder = readHolder(lock);
       if (attempt > 0 || (holder !== process.pid && isAlive(holder)))
         throw new RunError(`another process (${holder}) is at work in ${path}; if it is not, delete ${lock}`);
       rmSync(lock, { force: true });
     }
+}
+
+/** The number in the lock; NaN where it holds none. */
+function readHolder(lock: string): number {
+  try {
+    return Number(readFileSync(lock, 'utf8'));
+  } catch (error) {
+    const { code } = error as { code?: string };
+    // Its holder has let go of it in this moment.
+    if (code === 'ENOENT') return NaN;
+    throw new RunError(`${lock} cannot be read (${code ?? String(error)})`);
+  }
 }
 
 function isAlive(pid: number): boolean {

@@ -10,9 +10,9 @@ import {
   type PasskeyRecipe,
   type PasskeyVariant,
 } from '@infinigrad/zoo';
-import { trainingLength, type EvaluationPlan, type RunRequest } from './plan.ts';
+import { startCommand, trainingLength, type EvaluationPlan, type RunRequest } from './plan.ts';
 
-/** A mistake on the command line, told in one line; exit code 2. `text` is null where there is nothing to say (--help). */
+/** A mistake on the command line, told in one line; exit code 2. With exit code 0 there is nothing to say (--help). */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
   readonly exitCode: number;
@@ -53,15 +53,23 @@ const quickControlMultiple = 16;
 /** Tokens of one cell: what is held at once. */
 const maxCellTokens = 2 ** 28;
 
-const examples = `
-Examples:
-  $ pnpm start                                  train the gated model and its control, evaluate up to 256 times the training length
-  $ pnpm start --full                           the whole recipe, evaluated up to 1,024 times the training length
-  $ pnpm start --variant published --seed 1     the paper's equations as they stand
-  $ pnpm start --steps 20 --no-control --max-length 128 --samples 4    a first look
-  $ pnpm start --resume runs/gated-seed0        go on exactly where a run stopped
+const usual = passkeyRecipe('gated');
 
-A run leaves config.json, model.safetensors, metrics.jsonl and report.html in its folder. Ctrl-C stops it so that it can be resumed.`;
+const examples = `
+Examples, each after ${startCommand}:
+  (no options)                   train the gated model and its control, evaluate
+                                 up to 256 times the training length
+  --full                         the whole recipe, evaluated up to 1,024 times
+                                 the training length
+  --variant published --seed 1   the paper's equations as they stand
+  --steps 20 --no-control --max-length 128 --samples 4
+                                 a first look
+  --resume runs/gated-seed0      go on exactly where a run stopped
+
+A run leaves config.json, model.safetensors, metrics.jsonl and report.html in
+its folder. Ctrl-C stops it so that it can be resumed. Exit codes: 0 done, 1 the
+run failed, 2 wrong options, 130 stopped by Ctrl-C, 143 by SIGTERM. With
+INFINIGRAD_DEBUG=1 an error shows its stack.`;
 
 function integer(min: number, max: number): (text: string) => number {
   return (text) => {
@@ -82,7 +90,8 @@ function positive(text: string): number {
 }
 
 function folder(text: string): string {
-  if (text.trim() === '') throw new InvalidArgumentError('Give a folder.');
+  // `--out --full` is a folder forgotten, not a folder called --full.
+  if (text.trim() === '' || text.startsWith('-')) throw new InvalidArgumentError('Give a folder.');
   return text;
 }
 
@@ -91,8 +100,12 @@ function command(write: (text: string) => void): Command {
     .description(
       'Train a tiny Infini-Transformer to carry a passkey through a stream far longer than any it was trained on.',
     )
-    .addOption(new Option('--variant <name>', 'which recipe').choices([...passkeyVariants]))
-    .option('--steps <n>', 'training steps (default: 350 for gated, else the recipe)', integer(1, 1_000_000))
+    .addOption(new Option('--variant <name>', 'which recipe (default: gated)').choices([...passkeyVariants]))
+    .option(
+      '--steps <n>',
+      `training steps (default: ${passkeyVariants.map((v) => `${quick.steps[v] ?? passkeyRecipe(v).steps} for ${v}`).join(', ')})`,
+      integer(1, 1_000_000),
+    )
     .option('--seed <n>', 'decides weights and data (default: 0)', integer(0, 2 ** 32 - 1))
     .option('--out <dir>', 'folder of the run (default: runs/<variant>-seed<seed>)', folder)
     .option(
@@ -105,13 +118,22 @@ function command(write: (text: string) => void): Command {
       `evaluated sequences a length and position (default: ${quick.samples})`,
       integer(1, 10_000),
     )
-    .option('--batch-size <n>', 'sequences a step', integer(1, 4096))
-    .option('--hidden-size <n>', 'width of the model', integer(2, 4096))
-    .option('--num-heads <n>', 'attention heads', integer(1, 256))
-    .option('--segment-length <n>', 'tokens that attention sees', integer(4, 4096))
-    .option('--digits <n>', 'digits of the passkey', integer(1, 32))
-    .addOption(new Option('--filler <kind>', 'what lies around the passkey').choices(['cyclic', 'random']))
-    .option('--learning-rate <x>', 'peak learning rate', positive)
+    .option('--batch-size <n>', `sequences a step (default: ${usual.batchSize})`, integer(1, 4096))
+    .option('--hidden-size <n>', `width of the model (default: ${usual.hiddenSize})`, integer(2, 4096))
+    .option('--num-heads <n>', `attention heads (default: ${usual.numHeads})`, integer(1, 256))
+    .option(
+      '--segment-length <n>',
+      `tokens that attention sees (default: ${usual.segmentLength})`,
+      integer(4, 4096),
+    )
+    .option('--digits <n>', `digits of the passkey (default: ${usual.digits})`, integer(1, 32))
+    .addOption(
+      new Option('--filler <kind>', `what lies around the passkey (default: ${usual.filler})`).choices([
+        'cyclic',
+        'random',
+      ]),
+    )
+    .option('--learning-rate <x>', `peak learning rate (default: ${usual.learningRate})`, positive)
     .option('--no-control', 'do not train the same model without memory beside it')
     .option('--resume <dir>', 'go on with the run in this folder', folder)
     .option(
@@ -143,7 +165,7 @@ export function parseOptions(argv: readonly string[], write: (text: string) => v
   try {
     return flags.resume === undefined ? newRun(flags) : resumedRun(flags, flags.resume, given);
   } catch (error) {
-    if (error instanceof InfinigradError) throw new UsageError(error.message);
+    if (error instanceof InfinigradError) throw new UsageError(error.message.slice(error.op.length + 2));
     throw error;
   }
 }
@@ -199,7 +221,8 @@ function newRun(flags: Flags): RunRequest {
     ...(steps !== undefined && { steps }),
     ...(hiddenSize !== undefined && {
       hiddenSize,
-      intermediateSize: Math.ceil((hiddenSize * 8) / 3 / 8) * 8,
+      // In the recipe's proportion, so that its own width gives its own model.
+      intermediateSize: Math.round(((hiddenSize / usual.hiddenSize) * usual.intermediateSize) / 8) * 8,
     }),
   });
   if (recipe.hiddenSize % (2 * recipe.numHeads) !== 0)

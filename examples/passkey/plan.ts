@@ -38,9 +38,12 @@ export function multiplesUpTo(recipe: PasskeyRecipe, maxLength: number): number[
   return multiples;
 }
 
-/** `resume` names the folder as the user would type it. */
+/** Runs the main job wherever there is Node and npm. */
+export const startCommand = 'npx -y pnpm@10.34.9 start';
+
+/** Names the folder as the user would type it. */
 export function resumeCommand(out: string): string {
-  return `pnpm start --resume ${/^[\w./-]+$/.test(out) ? out : `'${out.replaceAll("'", String.raw`'\''`)}'`}`;
+  return `${startCommand} --resume ${/^[\w./-]+$/.test(out) ? out : `'${out.replaceAll("'", String.raw`'\''`)}'`}`;
 }
 
 /** An error that is the user's to solve: shown as one line. */

@@ -1,6 +1,6 @@
 /** A run's folder: one run, written so that a crash at any moment leaves it readable. */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   configToJson,
@@ -9,10 +9,11 @@ import {
   type TrainerState,
 } from '@infinigrad/zoo';
 import type { Module } from '@infinigrad/nn';
+import { InfinigradError } from '@infinigrad/tensor';
 import { loadSafetensors, saveSafetensors, writeFileAtomic } from '@infinigrad/tensor/node';
 import type { MetricLine } from './events.ts';
 import { lockFolder, lockName } from './lock.ts';
-import { parseMetrics, planFromJson } from './parse.ts';
+import { checkpointFromJson, parseMetrics, planFromJson } from './parse.ts';
 import { resumeCommand, RunError, type ModelName, type RunPlan, type RunRequest } from './plan.ts';
 
 export interface Checkpoint {
@@ -24,7 +25,10 @@ const weightsName: Readonly<Record<ModelName, string>> = {
   model: 'model.safetensors',
   control: 'control.safetensors',
 };
+const checkpointName = 'checkpoint.safetensors';
 const checkpointKey = 'passkey.checkpoint';
+/** What a write that was killed leaves behind. */
+const leftover = /^\..+\.tmp$/;
 
 export class RunFolder {
   readonly path: string;
@@ -41,7 +45,7 @@ export class RunFolder {
   }
 
   /**
-   * Opens the folder for a request and holds it until `close`. Where it throws, nothing in it has changed.
+   * Opens the folder for a request and holds it until `close`. Nothing in it has changed yet; `begin` comes first.
    * @throws RunError where the folder holds something else, or another process is at work in it
    */
   static async open(request: RunRequest): Promise<RunFolder> {
@@ -60,9 +64,7 @@ export class RunFolder {
         throw new RunError(
           `${out} holds this very run, finished: see ${join(out, 'report.html')}, or start another with --out`,
         );
-      const folder = new RunFolder(out, plan, metrics, unlock);
-      await folder.writeConfig();
-      return folder;
+      return new RunFolder(out, plan, metrics, unlock);
     } catch (error) {
       unlock();
       throw error;
@@ -77,21 +79,23 @@ export class RunFolder {
     return join(this.path, name);
   }
 
-  /** @throws FormatError where the checkpoint is damaged */
+  get checkpointPath(): string {
+    return this.file(checkpointName);
+  }
+
+  /** @throws FormatError, RunError where the checkpoint is damaged or of another run */
   async loadCheckpoint(): Promise<Checkpoint | null> {
-    const path = this.file('checkpoint.safetensors');
+    const path = this.checkpointPath;
     if (!existsSync(path)) return null;
     const { tensors, metadata } = await loadSafetensors(path);
-    const text = metadata[checkpointKey];
-    if (text === undefined) throw new RunError(`${path} is not a checkpoint of this program`);
-    const { model, meta } = JSON.parse(text) as { model: ModelName; meta: TrainerState['meta'] };
+    const { model, meta } = checkpointFromJson(path, metadata[checkpointKey], this.plan);
     return { model, state: { tensors, meta } };
   }
 
   /** One file, so that the tensors and the step they belong to cannot part. */
   async saveCheckpoint({ model, state }: Checkpoint): Promise<void> {
     const meta = JSON.stringify({ model, meta: state.meta });
-    await saveSafetensors(this.file('checkpoint.safetensors'), state.tensors, { [checkpointKey]: meta });
+    await saveSafetensors(this.checkpointPath, state.tensors, { [checkpointKey]: meta });
   }
 
   async saveWeights(name: ModelName, model: Module): Promise<void> {
@@ -99,8 +103,9 @@ export class RunFolder {
   }
 
   async loadWeights(name: ModelName, model: Module): Promise<void> {
-    const { tensors } = await loadSafetensors(this.file(weightsName[name]));
-    model.loadStateDict(tensors);
+    const path = this.file(weightsName[name]);
+    const { tensors } = await loadSafetensors(path);
+    naming(path, () => model.loadStateDict(tensors));
   }
 
   append(line: MetricLine): void {
@@ -108,7 +113,19 @@ export class RunFolder {
     appendFileSync(this.file('metrics.jsonl'), `${JSON.stringify(line)}\n`);
   }
 
-  /** Leaves the lines that `keep` wants: what was recorded after the checkpoint happens again. */
+  /** Writes the plan, and leaves the metrics that `keep` wants: what was recorded after the checkpoint happens again. */
+  async begin(keep: (line: MetricLine) => boolean): Promise<void> {
+    for (const name of await readdir(this.path))
+      if (leftover.test(name)) await rm(this.file(name), { force: true });
+    const config = configToJson(infiniTransformerConfig(passkeyModelOptions(this.plan.recipe)));
+    await writeFileAtomic(
+      this.file('config.json'),
+      `${JSON.stringify({ ...config, passkey: this.plan }, null, 2)}\n`,
+    );
+    await this.keepMetrics(keep);
+  }
+
+  /** Leaves the lines that `keep` wants. */
   async keepMetrics(keep: (line: MetricLine) => boolean): Promise<void> {
     const kept = this.metrics.filter(keep);
     this.metrics.splice(0, this.metrics.length, ...kept);
@@ -121,13 +138,15 @@ export class RunFolder {
   async writeReport(html: string): Promise<void> {
     await writeFileAtomic(this.file('report.html'), html);
   }
+}
 
-  private async writeConfig(): Promise<void> {
-    const config = configToJson(infiniTransformerConfig(passkeyModelOptions(this.plan.recipe)));
-    await writeFileAtomic(
-      this.file('config.json'),
-      `${JSON.stringify({ ...config, passkey: this.plan }, null, 2)}\n`,
-    );
+/** Does what it is told; where that fails, the error says which file it is about. */
+export function naming(path: string, what: () => unknown): void {
+  try {
+    what();
+  } catch (error) {
+    if (!(error instanceof InfinigradError)) throw error;
+    throw new RunError(`${path} does not fit this run (${error.message}); start anew with another --out`);
   }
 }
 
@@ -138,7 +157,7 @@ function unusable(out: string, error?: Error): never {
 }
 
 async function checkEmpty(out: string): Promise<void> {
-  const others = (await readdir(out)).filter((name) => name !== lockName && !name.endsWith('.tmp'));
+  const others = (await readdir(out)).filter((name) => name !== lockName && !leftover.test(name));
   if (others.length > 0)
     throw new RunError(
       `${out} is not empty and holds no run (${others.slice(0, 3).join(', ')}); choose another folder with --out`,

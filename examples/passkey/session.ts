@@ -3,10 +3,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InfinigradError } from '@infinigrad/tensor';
 import { evaluatePasskey, PasskeyTrainer, type StepReport } from '@infinigrad/zoo';
 import type { CellLine, Emit } from './events.ts';
+import { modelTitle } from './display/format.ts';
 import { checkEvaluation } from './options.ts';
 import { multiplesUpTo, RunError, type ModelName, type RunRequest, type SubjectName } from './plan.ts';
 import { renderReport } from './report/report.ts';
-import { RunFolder, type Checkpoint } from './run-folder.ts';
+import { naming, RunFolder, type Checkpoint } from './run-folder.ts';
 import { formatTable, tableRows } from './table.ts';
 
 const checkpointSteps = 50;
@@ -16,6 +17,8 @@ const evaluationSeed = 424_242;
 
 /** Thrown inside where the user has asked to stop. */
 class Stopped extends Error {}
+/** Thrown where training cannot go on. */
+class Diverged extends RunError {}
 
 export async function runSession(
   request: RunRequest,
@@ -31,8 +34,9 @@ export async function runSession(
     try {
       await session.run();
     } catch (error) {
+      if (error instanceof Stopped || error instanceof Diverged)
+        await folder.writeReport(renderReport(plan, folder.metrics));
       if (!(error instanceof Stopped)) throw error;
-      await folder.writeReport(renderReport(plan, folder.metrics));
       emit({ type: 'stopped', at: error.message });
     }
   } finally {
@@ -45,12 +49,15 @@ class Session {
   private readonly emit: Emit;
   private readonly stopRequested: () => boolean;
   private readonly checkpoint: Checkpoint | null;
+  /** What the checkpoint on the disk holds, in words; null where there is none. */
+  private saved: string | null;
 
   constructor(folder: RunFolder, emit: Emit, stopRequested: () => boolean, checkpoint: Checkpoint | null) {
     this.folder = folder;
     this.emit = emit;
     this.stopRequested = stopRequested;
     this.checkpoint = checkpoint;
+    this.saved = checkpoint && words(checkpoint.model, checkpoint.state.meta.step);
   }
 
   async run(): Promise<void> {
@@ -63,11 +70,12 @@ class Session {
     }));
     // Before anything on the disk changes, everything on it must prove readable.
     const at = checkpoint ? names.indexOf(checkpoint.model) : -1;
-    if (checkpoint) trainers[at]?.trainer.loadStateDict(checkpoint.state);
+    if (checkpoint)
+      naming(folder.checkpointPath, () => trainers[at]!.trainer.loadStateDict(checkpoint.state));
     for (const { name, trainer } of trainers.slice(0, Math.max(0, at)))
       await folder.loadWeights(name, trainer.model);
     const step = checkpoint?.state.meta.step ?? 0;
-    await folder.keepMetrics((line) => {
+    await folder.begin((line) => {
       if (line.kind === 'done') return false;
       if (line.kind === 'cell')
         return (
@@ -77,10 +85,11 @@ class Session {
       const i = names.indexOf(line.model);
       return i < at || (i === at && line.step <= step);
     });
-    const resumedAt = checkpoint ? `step ${step} of the ${checkpoint.model}` : null;
-    emit({ type: 'started', plan, parameters: trainers[0]!.trainer.model.numParameters(), resumedAt });
+    const parameters = trainers[0]!.trainer.model.numParameters();
+    emit({ type: 'started', plan, parameters, resumedAt: this.saved });
     for (const [i, { name, trainer }] of trainers.entries()) {
       if (i >= at) await this.train(name, trainer);
+      await folder.writeReport(renderReport(plan, folder.metrics));
       for (const subject of name === 'model' ? (['model', 'zeroed'] as const) : (['control'] as const))
         await this.evaluate(subject, trainer);
       await folder.writeReport(renderReport(plan, folder.metrics));
@@ -99,38 +108,38 @@ class Session {
       if (savedStep !== trainer.step)
         await folder.saveCheckpoint({ model: name, state: trainer.stateDict() });
       savedStep = trainer.step;
+      this.saved = words(name, savedStep);
       savedAt = performance.now();
       emit({ type: 'saved', model: name, step: savedStep });
     };
     const run = trainer.run();
     while (trainer.step < steps) {
       const began = performance.now();
-      const report = this.step(run, trainer, savedStep);
+      const report = this.step(run, name, trainer);
       const seconds = (performance.now() - began) / 1000;
       folder.append({ kind: 'step', model: name, seconds, ...report });
       emit({ type: 'step', model: name, report, seconds });
       const due =
         trainer.step % checkpointSteps === 0 || performance.now() - savedAt > checkpointMilliseconds;
       if (due || trainer.step === steps || stopRequested()) await save();
-      if (stopRequested() && trainer.step < steps)
-        throw new Stopped(`step ${trainer.step} of ${steps} of the ${name}`);
+      if (stopRequested() && trainer.step < steps) throw new Stopped(words(name, trainer.step, steps));
       await nextTurn();
     }
     await folder.saveWeights(name, trainer.model);
   }
 
-  private step(run: Generator<StepReport>, trainer: PasskeyTrainer, savedStep: number): StepReport {
+  private step(run: Generator<StepReport>, name: ModelName, trainer: PasskeyTrainer): StepReport {
     try {
       return run.next().value as StepReport;
     } catch (error) {
       if (!(error instanceof InfinigradError)) throw error;
-      const { path } = this.folder;
-      const kept =
-        savedStep > 0 || this.checkpoint
-          ? `the last checkpoint is kept in ${path}`
-          : 'there is no checkpoint yet';
-      throw new RunError(
-        `training stopped at step ${trainer.step + 1}: ${error.message.replace(/\. Hint:.*/, '')}; ${kept}. Try a smaller --learning-rate with another --out`,
+      const { saved, folder } = this;
+      const kept = saved
+        ? `the last good checkpoint, ${saved}, is kept in ${folder.checkpointPath}`
+        : 'there is no checkpoint yet';
+      const problem = error.message.replace(/\. Hint:.*/, '');
+      throw new Diverged(
+        `training stopped at ${words(name, trainer.step + 1)}: ${problem}; ${kept}. Try a smaller --learning-rate with another --out`,
         { cause: error },
       );
     }
@@ -165,4 +174,8 @@ class Session {
       }
     }
   }
+}
+
+function words(name: ModelName, step: number, steps?: number): string {
+  return `step ${step}${steps === undefined ? '' : ` of ${steps}`} of the ${modelTitle[name]}`;
 }
