@@ -9,6 +9,19 @@ const intoLowBits = 12582912;
 /** x·2ⁿ with 2ⁿ made of its exponent; `n` whole, -126 … 127. */
 const powerOfTwo = (m: MathContext, n: V128): V128 => i32x4.shl(f32x4.add(n, m.f32x4(intoLowBits + 127)), 23);
 
+/** x - n·log 2, with log 2 in two parts. */
+const reduced = (m: MathContext, x: V128, n: V128): V128 =>
+  f32x4.sub(f32x4.sub(x, f32x4.mul(n, m.f32x4(0.693359375))), f32x4.mul(n, m.f32x4(-2.1219444e-4)));
+
+/** eʳ for |r| ≤ ½ log 2. */
+function expOfReduced(m: MathContext, r: V128): V128 {
+  const tail = m.polynomial32(
+    r,
+    [5.0000001201e-1, 1.6666665459e-1, 4.1665795894e-2, 8.3334519073e-3, 1.3981999507e-3, 1.98756915e-4],
+  );
+  return f32x4.add(f32x4.add(f32x4.mul(tail, f32x4.mul(r, r)), r), m.f32x4(1));
+}
+
 /**
  * eˣ = 2ⁿ·eʳ with |r| ≤ ½ log 2 and a polynomial of degree 7 for eʳ (coefficients of Cephes expf). The power of two is
  * applied in two halves, so that results below the normal range round once and those above become Infinity.
@@ -16,14 +29,7 @@ const powerOfTwo = (m: MathContext, n: V128): V128 => i32x4.shl(f32x4.add(n, m.f
 export function exp32(m: MathContext, x: V128): V128 {
   const clamped = m.let(f32x4.pmin(f32x4.pmax(x, m.f32x4(-104)), m.f32x4(89)));
   const n = m.let(f32x4.nearest(f32x4.mul(clamped, m.f32x4(Math.LOG2E))));
-  const r = m.let(
-    f32x4.sub(f32x4.sub(clamped, f32x4.mul(n, m.f32x4(0.693359375))), f32x4.mul(n, m.f32x4(-2.1219444e-4))),
-  );
-  const tail = m.polynomial32(
-    r,
-    [5.0000001201e-1, 1.6666665459e-1, 4.1665795894e-2, 8.3334519073e-3, 1.3981999507e-3, 1.98756915e-4],
-  );
-  const p = f32x4.add(f32x4.add(f32x4.mul(tail, f32x4.mul(r, r)), r), m.f32x4(1));
+  const p = expOfReduced(m, m.let(reduced(m, clamped, n)));
   const half = m.let(f32x4.nearest(f32x4.mul(n, m.f32x4(0.5))));
   return f32x4.mul(f32x4.mul(p, powerOfTwo(m, half)), powerOfTwo(m, f32x4.sub(n, half)));
 }
@@ -67,4 +73,22 @@ export function erf32(m: MathContext, x: V128): V128 {
   const t = exp32(m, m.let(f32x4.sub(f32x4.mul(q, a), a)));
   const large = v128.or(f32x4.sub(m.f32x4(1), t), v128.and(x, signBit()));
   return v128.select(f32x4.lt(a, m.f32x4(0.927734375)), small, large);
+}
+
+/** The factor that `scaledExp32` gives its results. */
+export const expScale = 2 ** 64;
+
+/**
+ * eˣ·2⁶⁴ for x ≤ 0, within an ulp. So scaled, results down to the least number of f32 are far from its ends: the power of
+ * two is applied in one step, and dividing by a sum of such results brings back what is below the normal range. Where
+ * eˣ is 0 in f32, this is what rounds to 0 in the end.
+ */
+export function scaledExp32(m: MathContext, x: V128): V128 {
+  const clamped = m.let(f32x4.pmax(x, m.f32x4(-104)));
+  // The exponent's bits of 2ⁿ·2⁶⁴ at the low end.
+  const origin = intoLowBits + 127 + 64;
+  const shifted = m.let(f32x4.add(f32x4.mul(clamped, m.f32x4(Math.LOG2E)), m.f32x4(origin)));
+  const n = m.let(f32x4.sub(shifted, m.f32x4(origin)));
+  const r = m.let(reduced(m, clamped, n));
+  return f32x4.mul(expOfReduced(m, r), i32x4.shl(shifted, 23));
 }

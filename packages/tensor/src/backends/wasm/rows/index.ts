@@ -1,6 +1,14 @@
 /** Kernels along lines: see structured.ts. */
 import type { FusedOp, StructuredOp } from '../../../ops/table.ts';
 import type { FusedKernel, StructuredKernel } from '../structured.ts';
+import { layerNorm, rmsNorm } from './norms.ts';
+import { logSoftmaxGrad, softmaxGrad } from './softmax-gradients.ts';
+import { logSoftmax, logSumExp, softmax } from './softmax.ts';
 
-export const rowKernels: Partial<Record<StructuredOp, StructuredKernel>> = {};
-export const fusedRowKernels: Partial<Record<FusedOp, FusedKernel>> = {};
+export const rowKernels: Partial<Record<StructuredOp, StructuredKernel>> = { softmax, logSoftmax, logSumExp };
+export const fusedRowKernels: Partial<Record<FusedOp, FusedKernel>> = {
+  softmaxGrad,
+  logSoftmaxGrad,
+  rmsNorm,
+  layerNorm,
+};

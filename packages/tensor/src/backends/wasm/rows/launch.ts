@@ -1,0 +1,123 @@
+/** Finds out how the lines of a call lie, and runs a kernel over them in pieces. */
+import { bytesPerElement } from '../../../dtype.ts';
+import type { BufferView } from '../../backend.ts';
+import { collapse } from '../../js/print.ts';
+import { withoutAxis } from '../../js/kernels/walk.ts';
+import { eachOuter } from '../chunks.ts';
+import type { Engine } from '../engine.ts';
+import type { Kernel } from '../kernels.ts';
+import type { Mode } from './lines.ts';
+
+/** A tensor with the elements of the lines, or with one number a line (in the shape without the axis). */
+export interface LineView {
+  readonly view: BufferView;
+  readonly kind: 'elements' | 'line';
+}
+
+export const elements = (view: BufferView): LineView => ({ view, kind: 'elements' });
+/** @param keptAxis where given, the axis of size 1 that stands for the line */
+export const perLine = (view: BufferView, keptAxis?: number): LineView => ({
+  view: keptAxis === undefined ? view : { ...view, ...withoutAxis(view, keptAxis) },
+  kind: 'line',
+});
+
+interface Arrangement {
+  readonly mode: Mode;
+  /** Axes of lines, few as can be, and the steps of each operand along them, in elements. */
+  readonly sizes: readonly number[];
+  readonly strides: readonly (readonly number[])[];
+}
+
+function arrange(operands: readonly LineView[], axis: number, fewest: number): Arrangement | null {
+  const { sizes, strides } = collapse(
+    operands.map(({ view, kind }) => (kind === 'line' ? view : withoutAxis(view, axis))),
+  );
+  const neighbours = operands.every(
+    ({ view, kind }) => kind === 'line' || view.strides[axis] === 1 || view.shape[axis]! <= 1,
+  );
+  if (neighbours) return { mode: 'along', sizes, strides };
+  const inner = sizes.length - 1;
+  const beside = (sizes[inner] ?? 1) >= fewest && strides.every((steps) => (steps[inner] ?? 1) === 1);
+  return beside ? { mode: 'down', sizes, strides } : null;
+}
+
+export interface LineRun {
+  readonly axis: number;
+  /** The output first: row-major. */
+  readonly operands: readonly LineView[];
+  readonly kernel: (mode: Mode) => Kernel;
+  /** Nanoseconds for each element of a line. */
+  readonly cost: number;
+  /** Further arguments. */
+  readonly extras?: readonly number[];
+}
+
+/** Lines that one call of a `down` kernel takes at least, so that pieces of work meet at whole cache lines. */
+const linesAtOnce = 16;
+
+/** Runs a kernel of `LineCode` over all lines. */
+export function runLines(engine: Engine, run: LineRun): void {
+  const { axis, operands } = run;
+  const arranged = arrange(operands, axis, linesAtOnce);
+  if (arranged) return runArranged(engine, run, arranged);
+  // Row-major copies of the inputs lie as the output does.
+  const views = operands.map(({ view }) => view);
+  withRowMajors(engine, views, (copies) => {
+    const alike = operands.map((operand, k) => ({ ...operand, view: copies[k]! }));
+    runArranged(engine, { ...run, operands: alike }, arrange(alike, axis, 1)!);
+  });
+}
+
+/** Calls `body` with the views, those that do not lie row-major without gaps replaced by copies that do. */
+export function withRowMajors(
+  engine: Engine,
+  views: readonly BufferView[],
+  body: (views: readonly BufferView[]) => void,
+): void {
+  const next = (done: readonly BufferView[], [first, ...rest]: readonly BufferView[]): void => {
+    if (!first) return body(done);
+    engine.withRowMajor(first, (view) => next([...done, view], rest));
+  };
+  next([], views);
+}
+
+/** Likewise, but only those whose last axis has gaps. */
+export function withLastAxisDense(
+  engine: Engine,
+  views: readonly BufferView[],
+  body: (views: readonly BufferView[]) => void,
+): void {
+  const loose = views.filter(({ shape, strides }) => shape.at(-1)! > 1 && strides.at(-1) !== 1);
+  withRowMajors(engine, loose, (copies) =>
+    body(views.map((view) => (loose.includes(view) ? copies[loose.indexOf(view)]! : view))),
+  );
+}
+
+function runArranged(engine: Engine, run: LineRun, { mode, sizes, strides }: Arrangement): void {
+  const { axis, operands, cost, extras = [] } = run;
+  const kernel = run.kernel(mode);
+  const full = operands.find(({ kind }) => kind === 'elements')!;
+  const n = full.view.shape[axis]!;
+  const inner = sizes.length - 1;
+  const lines = sizes[inner] ?? 1;
+  const widths = operands.map(({ view }) => bytesPerElement(view.dtype));
+  const bases = operands.map(({ view }, k) => engine.address(view) - view.offset * widths[k]!);
+  const lineSteps = operands.map((_, k) => (strides[k]![inner] ?? 0) * widths[k]!);
+  const steps = operands.map(({ view, kind }, k) =>
+    mode === 'along' ? lineSteps[k]! : kind === 'line' ? 0 : view.strides[axis]! * widths[k]!,
+  );
+  const unit = mode === 'along' ? 1 : linesAtOnce;
+  eachOuter(
+    sizes.slice(0, Math.max(0, inner)),
+    strides,
+    operands.map(({ view }) => view.offset),
+    (at) => {
+      const starts = at.map((p, k) => bases[k]! + p * widths[k]!);
+      engine.overItems(kernel, Math.ceil(lines / unit), unit * (n * cost + 10), (start, count) => {
+        const args = [n, Math.min(count * unit, lines - start * unit)];
+        starts.forEach((p, k) => args.push(p + start * unit * lineSteps[k]!, steps[k]!));
+        return [...args, ...extras];
+      });
+    },
+  );
+}
