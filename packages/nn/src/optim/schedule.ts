@@ -32,7 +32,8 @@ export function warmupCosine({ warmupSteps, totalSteps, finalFactor = 0 }: Warmu
     throw new ValueError('warmupCosine', `finalFactor must be finite, got ${finalFactor}`);
   return (step) => {
     if (step < warmupSteps) return (step + 1) / warmupSteps;
-    const progress = Math.min(1, (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps));
+    if (step >= totalSteps) return finalFactor;
+    const progress = (step - warmupSteps) / (totalSteps - warmupSteps);
     return finalFactor + ((1 - finalFactor) * (1 + Math.cos(Math.PI * progress))) / 2;
   };
 }
