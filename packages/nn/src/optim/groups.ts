@@ -34,6 +34,9 @@ export function resolveGroups(
   if (plain.length > 0 && plain.length < list.length)
     throw new ValueError(op, 'takes parameters or parameter groups, not both in one list');
   const groups = plain.length > 0 ? [{ params: plain }] : (list as readonly ParameterGroup[]);
+  for (const { params: given } of groups)
+    if (typeof (given as Iterable<Parameter> | undefined)?.[Symbol.iterator] !== 'function')
+      throw new ValueError(op, 'takes parameters, or groups with a list of them as params');
   const seen = new Set<Parameter>();
   const resolved = groups.map((group, i): ResolvedGroup => {
     const { params: given, name = String(i), ...own } = group as ParameterGroup;
