@@ -12,7 +12,7 @@ import {
   type CrossEntropyOptions,
   type Module,
 } from '@infinigrad/nn';
-import { Key, type Tensor } from '@infinigrad/tensor';
+import { Key, tensor, type Tensor } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
 import { expectCase, fixture, withParameters, type Case } from './support.ts';
 
@@ -39,7 +39,7 @@ describe('layers', () => {
 });
 
 describe('attention', () => {
-  const cases = fixture<Record<'rope' | 'causal' | 'atTheEnd' | 'grouped', Case>>('attention');
+  const cases = fixture<Record<'rope' | 'causal' | 'atTheEnd' | 'masked' | 'grouped', Case>>('attention');
   test('RotaryEmbedding turns halves as LLaMA does', () => {
     const { base, offset, headDim } = cases.rope.options as { base: number; offset: number; headDim: number };
     expectCase(cases.rope, ({ x }) => new RotaryEmbedding(headDim, { base }).apply(x!, offset));
@@ -48,6 +48,11 @@ describe('attention', () => {
   test('causalAttention with queries at the end and a scale', () => {
     const { scale } = cases.atTheEnd.options as { scale: number };
     expectCase(cases.atTheEnd, ({ q, k, v }) => causalAttention(q!, k!, v!, { scale }));
+  });
+  test('causalAttention with masked keys and one head of keys for three of queries', () => {
+    const { padding } = cases.masked.options as { padding: number[][] };
+    const mask = tensor(padding, { dtype: 'bool' }).reshape([2, 1, 1, 5]);
+    expectCase(cases.masked, ({ q, k, v }) => causalAttention(q!, k!, v!, { mask }));
   });
   test('CausalSelfAttention with grouped queries and rotary positions', () => {
     const { dim, ...heads } = cases.grouped.options as {
