@@ -152,7 +152,8 @@ describe('grad and valueAndGrad', () => {
     expectClose(gradientOf(x), [Math.exp(0.5)]);
   });
   it('work inside noGrad, and see what the function does not record as constant', () => {
-    expect(noGrad(() => list(grad((x: Tensor) => x.square().sum())(t([3]))))).toEqual([6]);
+    for (const x of [t([3]), leaf([3])])
+      expect(noGrad(() => list(grad((y: Tensor) => y.square().sum())(x)))).toEqual([6]);
     const half = grad((x: Tensor) => x.mul(noGrad(() => x.mul(5))).sum());
     expect(list(half(t([3])))).toEqual([15]);
   });
@@ -263,6 +264,13 @@ describe('vjp', () => {
         .sum(),
     );
     expectClose(list(g(t([2]))), [36]);
+    // for a constant u = 1: f''(x) = 6x
+    const k = grad((x: Tensor) =>
+      vjp((y: Tensor) => y.pow(3), x)
+        .pullback(t([1]))[0]
+        .sum(),
+    );
+    expectClose(list(k(t([2]))), [12]);
     // The value is differentiable too.
     const h = grad((x: Tensor) => vjp((y: Tensor) => y.pow(3), x).value.sum());
     expectClose(list(h(t([2]))), [12]);
@@ -279,6 +287,13 @@ describe('beside outer variables', () => {
     x.grad = null;
     value.backward();
     expectClose(gradientOf(x), [12, 27]);
+  });
+  it('the argument is another variable than the leaf it was given', () => {
+    const x = leaf([3]);
+    // of y x with respect to y, where x is the very tensor that y stands for
+    expect(list(grad((y: Tensor) => y.mul(x).sum())(x))).toEqual([3]);
+    const [a, b] = grad(([u, v]: readonly [Tensor, Tensor]) => u.square().mul(v).sum())([x, x]);
+    expect([list(a), list(b)]).toEqual([[18], [9]]);
   });
   it('through what the argument was made of as well', () => {
     const w = leaf([2]);

@@ -236,6 +236,17 @@ describe('options', () => {
       complaint(half, [spread([5])], { mode: 'direction', key: new Key(seed) }).analytic;
     expect(at(1)).toBe(at(1));
     expect(at(1)).not.toBe(at(2));
+    const moved = (seed: number): number => {
+      const seen: number[] = [];
+      const f = (x: Tensor): Tensor => {
+        if (!x.requiresGrad) seen.push(x.itemSync());
+        return x.mul(3);
+      };
+      gradcheck(f, [t(2)], { mode: 'direction', key: new Key(seed) });
+      return seen[0]!;
+    };
+    expect(moved(1)).toBe(moved(1));
+    expect(moved(1)).not.toBe(moved(2));
     // Without one it is new Key(0).
     expect(complaint(half, [spread([5])], { mode: 'direction' }).analytic).toBe(at(0));
   });
