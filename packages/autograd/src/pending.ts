@@ -26,10 +26,13 @@ export class Pending {
     if (before) this.#drop(before);
   }
 
-  /** Runs the rules of one node. What they make on the way is given back, but for the gradients added. */
+  /**
+   * Runs the rules of one node. What they make on the way is given back, but for the gradients added; chains of elementwise
+   * ops in them become one pass.
+   */
   visit(body: () => void): void {
     if (!this.#scope) return body();
-    const inner = openScope();
+    const inner = openScope({ fuse: true });
     this.#added = [];
     try {
       body();

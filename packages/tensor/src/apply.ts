@@ -5,6 +5,7 @@
 import { promote, type DType } from './dtype.ts';
 import { BackendError, DTypeError, InfinigradError } from './errors.ts';
 import { execute, type OpCall } from './execute.ts';
+import { defer } from './fusion.ts';
 import type { Attrs, FreeFunctions, FusedRecord, OpRecord, Promotion } from './ops/record.ts';
 import { recordOf, type OpName } from './ops/table.ts';
 import type { Tensor } from './tensor.ts';
@@ -27,6 +28,7 @@ function run(call: OpCall): Tensor {
   const { op, inputs, plan } = call;
   const record = recordOf(op);
   const first = inputs[0];
+  if (record.kind === 'elementwise') return defer(call, record) ?? execute(call);
   if (record.kind !== 'fused' || !first || first.backend.lacks(op, first.dtype) === null)
     return execute(call);
   const before = chain;

@@ -21,6 +21,7 @@ export {
   type Attachment,
   type MemoryReportLine,
   type MemoryStats,
+  type ScopeOptions,
   type Tier,
 } from './memory/index.ts';
 export * from './ops/record.ts';

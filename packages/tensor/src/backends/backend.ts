@@ -15,7 +15,8 @@ export interface BufferView extends Layout {
 
 /** One op, ready to run: inputs promoted, attributes canonical, a row-major output allocated. */
 export interface KernelCall {
-  readonly op: OpName;
+  /** The op's name, or where several were fused, one that tells their structure. */
+  readonly op: string;
   readonly record: OpRecord;
   readonly inputs: readonly BufferView[];
   readonly output: BufferView;
@@ -24,6 +25,8 @@ export interface KernelCall {
 
 export interface Backend {
   readonly name: string;
+  /** True where a chain of elementwise ops is better run as one. */
+  readonly fuses: boolean;
   /** True where buffers lie in this process's memory, so that they can be read at once. */
   readonly synchronous: boolean;
   /** Why the backend cannot run the op in this dtype, or null where it can. */

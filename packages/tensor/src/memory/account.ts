@@ -93,13 +93,14 @@ export function setMemoryDebug(on: boolean): void {
   if (!on) living.clear();
 }
 
+/** Stack lines inside the framework. */
+const ours = /[/\\]packages[/\\](tensor|autograd)[/\\](src|dist)[/\\]|@infinigrad[/\\](tensor|autograd)[/\\]/;
+
 /** Where the user's code is now, or null with memory debugging off. */
 export function currentSite(): string | null {
   if (!debugging) return null;
   const lines = (new Error('site').stack ?? '').split('\n').slice(1);
-  const outside = lines.find(
-    (line) => !/[/\\]packages[/\\](tensor|autograd)[/\\]|@infinigrad[/\\](tensor|autograd)[/\\]/.test(line),
-  );
+  const outside = lines.find((line) => !ours.test(line) && !line.includes('<anonymous>'));
   return (outside ?? lines.at(-1) ?? 'an unknown place').trim().replace(/^at /, '');
 }
 

@@ -13,14 +13,25 @@ export interface Attachment {
 
 let current: Scope | null = null;
 
+export interface ScopeOptions {
+  /**
+   * Let elementwise ops wait until a result is read, kept or handed to another op, so that chains of them become one pass
+   * over memory. The numbers are the same. Default false.
+   */
+  readonly fuse?: boolean;
+}
+
 /** Closes the scope at the end of the block: `using s = openScope()` (TypeScript 5.2), or call `close()`. */
 export class Scope implements Owner {
   readonly #parent: Scope | null;
   readonly #storages: Storage[] = [];
+  /** Elementwise ops called directly in it wait, so that chains of them become one pass. */
+  readonly fuses: boolean;
   #open = true;
 
-  constructor() {
+  constructor({ fuse = false }: ScopeOptions = {}) {
     this.#parent = current;
+    this.fuses = fuse;
     current = this;
   }
 
@@ -68,13 +79,18 @@ export interface Scope {
 }
 
 /** A scope until its `close`. Most callers want `scope`. */
-export function openScope(): Scope {
-  return new Scope();
+export function openScope(options: ScopeOptions = {}): Scope {
+  return new Scope(options);
 }
 
 /** True inside a scope. */
 export function inScope(): boolean {
   return current !== null;
+}
+
+/** The innermost scope where it lets elementwise ops wait, else null. */
+export function fusingScope(): Scope | null {
+  return current?.fuses ? current : null;
 }
 
 /** The storage of a new buffer, owned by the scope at hand. */
@@ -86,8 +102,8 @@ export function newStorage(backend: Backend, buffer: BackendBuffer, bytes: numbe
  * Runs `body` (synchronous). Tensors made inside are given back when it ends, but for those in its result (a tensor, or
  * arrays, maps and plain objects of them, with all that their gradients need) and those that were kept.
  */
-export function scope<T>(body: () => T): T {
-  const inner = new Scope();
+export function scope<T>(body: () => T, options: ScopeOptions = {}): T {
+  const inner = new Scope(options);
   try {
     const result = body();
     if (typeof (result as { then?: unknown } | null | undefined)?.then === 'function')

@@ -26,29 +26,58 @@ export class Storage {
   /** The op or function that made it. */
   readonly madeBy: string;
   readonly #site: string | null;
-  readonly #entry: Entry;
-  #buffer: BackendBuffer | null;
+  #entry: Entry | null = null;
+  #buffer: BackendBuffer | null = null;
+  /** Makes the buffer when it is first wanted. */
+  #make: (() => BackendBuffer) | null;
   #owner: Owner | null = null;
   #pins = 0;
   #registered = false;
   /** True where somebody may hold a handle to it beyond the scope at hand. Matters while it is pinned. */
   exported = false;
 
-  constructor(backend: Backend, buffer: BackendBuffer, bytes: number, madeBy: string, owner: Owner | null) {
+  /** @param source the buffer, or what makes it when it is first wanted (only within a scope that settles or drops it) */
+  constructor(
+    backend: Backend,
+    source: BackendBuffer | (() => BackendBuffer),
+    bytes: number,
+    madeBy: string,
+    owner: Owner | null,
+  ) {
     this.backend = backend;
     this.bytes = bytes;
     this.madeBy = madeBy;
-    this.#buffer = buffer;
     this.#site = currentSite();
-    this.#entry = openEntry(bytes, owner ? 'scoped' : 'free', madeBy, this.#site);
-    if (owner) this.own(owner);
-    else this.#register();
+    this.#make = typeof source === 'function' ? (source as () => BackendBuffer) : null;
+    this.#owner = owner;
+    owner?.add(this);
+    if (!this.#make) this.#hold(source);
   }
 
   get buffer(): BackendBuffer {
+    this.settle();
     if (this.#buffer === null)
       throw internalError(`a buffer made by ${this.madeBy} is used after it was given back`);
     return this.#buffer;
+  }
+
+  /** True until the buffer has been made. */
+  get pending(): boolean {
+    return this.#make !== null;
+  }
+
+  /** Makes the buffer if it has not been made. */
+  settle(): void {
+    const make = this.#make;
+    if (!make) return;
+    this.#make = null;
+    this.#hold(make());
+  }
+
+  #hold(buffer: BackendBuffer): void {
+    this.#buffer = buffer;
+    this.#entry = openEntry(this.bytes, this.#owner ? 'scoped' : 'free', this.madeBy, this.#site);
+    if (!this.#owner) this.#register();
   }
 
   /** The scope that gives it back; null where it is the garbage collector that does. */
@@ -61,31 +90,34 @@ export class Storage {
   }
 
   get disposed(): boolean {
-    return this.#buffer === null;
+    return this.#buffer === null && this.#make === null;
   }
 
   /** Hands it to a scope. */
   own(owner: Owner): void {
+    this.settle();
     this.#owner = owner;
     this.#unregister();
-    moveEntry(this.#entry, 'scoped');
+    moveEntry(this.#entry!, 'scoped');
     owner.add(this);
   }
 
   /** Leaves it to the garbage collector. */
   free(): void {
+    this.settle();
     this.#owner = null;
-    moveEntry(this.#entry, 'free');
+    moveEntry(this.#entry!, 'free');
     this.#register();
   }
 
   /** Makes it outlive every scope, until it has been unpinned as often as pinned. */
   pin(): void {
+    this.settle();
     if (this.#pins++ > 0) return;
     // Whoever made it outside a scope has a handle to it.
     this.exported ||= this.#owner === null;
     this.#owner = null;
-    moveEntry(this.#entry, 'pinned');
+    moveEntry(this.#entry!, 'pinned');
     this.#register();
   }
 
@@ -96,19 +128,20 @@ export class Storage {
 
   /** Gives the memory back now. */
   dispose(): void {
+    this.#make = null;
     if (this.#buffer === null) return;
     const claim = this.backend.claim(this.#buffer);
     this.#unregister();
     this.#buffer = null;
     this.#owner = null;
     this.#pins = 0;
-    closeEntry(this.#entry);
+    closeEntry(this.#entry!);
     if (claim) this.backend.free(claim);
   }
 
   /** @throws DisposedError where the memory has been given back */
   check(op: string, operands: readonly OperandInfo[]): void {
-    if (this.#buffer !== null) return;
+    if (!this.disposed) return;
     const site = this.#site === null ? '' : `, made at ${this.#site}`;
     throw new DisposedError(op, `a tensor's scope has ended (it was made by ${this.madeBy}${site})`, {
       operands,
@@ -120,7 +153,7 @@ export class Storage {
     if (this.#registered || this.#buffer === null) return;
     this.#registered = true;
     const claim = this.backend.claim(this.#buffer);
-    collected.register(this, { entry: this.#entry, backend: this.backend, claim }, this);
+    collected.register(this, { entry: this.#entry!, backend: this.backend, claim }, this);
   }
 
   #unregister(): void {

@@ -8,6 +8,7 @@ import { runReduction } from './reduction.ts';
 
 export class JsBackend implements Backend {
   readonly name = 'js';
+  readonly fuses = false;
   readonly synchronous = true;
 
   lacks(op: OpName): string | null {

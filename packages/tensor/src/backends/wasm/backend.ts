@@ -13,6 +13,7 @@ import { fusedKernels, structuredKernels } from './structured.ts';
 
 export class WasmBackend implements Backend {
   readonly name = 'wasm';
+  readonly fuses = true;
   readonly synchronous = true;
   readonly #engine: Engine;
   readonly #heap: Heap;
