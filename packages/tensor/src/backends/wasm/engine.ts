@@ -19,7 +19,7 @@ export class Engine {
   constructor(options: HeapOptions = {}) {
     this.heap = new Heap(reservedBytes, options);
     this.kernels = new KernelCache(this.heap, options.shared);
-    this.gemm = new Gemm(this.kernels);
+    this.gemm = new Gemm(this);
   }
 
   /** The most pieces that `overItems` has under way at once. */

@@ -2,6 +2,7 @@
 import {
   i32,
   perform,
+  select,
   shuffle32,
   shuffle64,
   v128,
@@ -9,39 +10,47 @@ import {
   type I32,
   type ModuleBuilder,
 } from '../assembler/index.ts';
-import type { TileShape } from './shape.ts';
+import { allI32, parameters, type TileShape } from './shape.ts';
 
-type Local = ReturnType<FunctionBuilder['param']> & { readonly type: 'i32' };
-type Six = [Local, Local, Local, Local, Local, Local];
-
-/** How lines lie: side by side (their elements k apart), along memory, or neither. */
+/** How lines lie: side by side (their elements a step apart), along memory, or neither. */
 export type PackMode = 'side' | 'along' | 'any';
-export const packModes: readonly PackMode[] = ['side', 'along', 'any'];
 
-/** panel(source, target, inner, line step, inner step): `width` lines; steps in bytes, inner ≥ 1. */
-function buildPanel(
+const panelParameters = ['source', 'target', 'inner', 'lineStep', 'innerStep', 'count'] as const;
+
+/**
+ * panel(source, target, inner, line step, inner step, count): `width` lines; steps in bytes, inner ≥ 1. Only `count` ≥ 1
+ * of them are there: what the panel holds in place of the others is undefined.
+ */
+export function buildPanel(
   module: ModuleBuilder,
   shape: TileShape,
   name: string,
   width: number,
   mode: PackMode,
 ): FunctionBuilder {
-  const fn = module.function(`${name} ${width} ${mode}`, new Array<'i32'>(5).fill('i32'));
-  const [source, target, inner, lineStep, innerStep] = [0, 1, 2, 3, 4].map((i) => fn.param(i, 'i32')) as Six;
-  const { bytes } = shape;
-  const lanes = 16 / bytes;
+  const fn = module.function(name, allI32(panelParameters.length));
+  const { source, target, inner, lineStep, innerStep, count } = parameters(fn, panelParameters);
+  const { bytes, lanes } = shape;
   const row = width * bytes;
   if (mode === 'side') {
     // Whole vectors: what is written past a row is overwritten by the next one.
-    fn.times(inner, () => {
-      for (let j = 0; j < width; j += lanes)
-        fn.do(v128.store(target, v128.load(source, j * bytes), j * bytes));
-      fn.advance(source, innerStep);
-      fn.advance(target, row);
-    });
+    const copy = (times: number): void =>
+      fn.steps(inner, times, () => {
+        for (let k = 0; k < times; k++) {
+          for (let j = 0; j < width; j += lanes)
+            fn.do(v128.store(target, v128.load(source, j * bytes), k * row + j * bytes));
+          fn.advance(source, innerStep);
+        }
+        fn.advance(target, times * row);
+      });
+    copy(4);
+    copy(1);
     return fn;
   }
-  const line = (j: number): I32 => i32.add(source, i32.mul(lineStep, i32.const(j)));
+  // A line that is not there is stood for by the last one that is.
+  const last = fn.let(i32.sub(count, i32.const(1)));
+  const line = (j: number): I32 =>
+    i32.add(source, i32.mul(lineStep, select(i32.lt(last, i32.const(j)), last, i32.const(j))));
   const lines = Array.from({ length: width }, (_, j) => (j === 0 ? source : fn.let(line(j))));
   if (mode === 'along')
     fn.steps(inner, lanes, () => {
@@ -104,62 +113,33 @@ function transpose(
   put(3, shuffle64(c, d, [1, 3]));
 }
 
-/** someLines(source, target, inner, line step, inner step, lines): a panel of shape.columns, zero beyond its lines. */
-function buildPadded(module: ModuleBuilder, shape: TileShape): FunctionBuilder {
-  const fn = module.function('someLines', new Array<'i32'>(6).fill('i32'));
-  const [source, target, inner, lineStep, innerStep, count] = [0, 1, 2, 3, 4, 5].map((i) =>
-    fn.param(i, 'i32'),
-  ) as Six;
-  const [j, from, to] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
-  const zero = fn.local('v128');
-  fn.times(inner, () => {
-    fn.do(v128.store(target, zero));
-    fn.do(v128.store(target, zero, 16));
-    fn.set(from, source);
-    fn.set(to, target);
-    fn.set(j, count);
-    fn.times(j, () => {
-      copyOne(fn, shape.bytes, from, 0, to, 0);
-      fn.advance(from, lineStep);
-      fn.advance(to, shape.bytes);
-    });
-    fn.advance(source, innerStep);
-    fn.advance(target, 32);
-  });
-  return fn;
-}
+const packParameters = ['source', 'target', 'lines', 'inner', 'lineStep', 'innerStep'] as const;
 
 /**
- * packA…/packB…(source, target, lines, inner, line step, inner step) for each mode. The last panel of A is as wide as there
- * are lines left; that of B is filled up with zeros.
+ * packB(source, target, lines, inner, line step, inner step): the columns of B as panels as wide as a tile. What is left is a
+ * panel of one vector where it fits in.
  */
-export function buildPacking(module: ModuleBuilder, shape: TileShape): void {
-  const padded = buildPadded(module, shape);
-  for (const mode of packModes) {
-    const pack = (name: string, width: number, rest: (fn: FunctionBuilder, p: Six) => void): void => {
-      const panel = buildPanel(module, shape, `panel of ${name}`, width, mode);
-      const fn = module.function(`${name}${mode}`, new Array<'i32'>(6).fill('i32'));
-      const params = [0, 1, 2, 3, 4, 5].map((i) => fn.param(i, 'i32')) as Six;
-      const [source, target, lines, inner, lineStep, innerStep] = params;
-      fn.steps(lines, width, () => {
-        fn.do(perform(panel, source, target, inner, lineStep, innerStep));
-        fn.advance(source, i32.mul(lineStep, i32.const(width)));
-        fn.advance(target, i32.mul(inner, i32.const(width * shape.bytes)));
-      });
-      rest(fn, params);
-    };
-    const narrow = Array.from({ length: shape.rows - 1 }, (_, i) =>
-      buildPanel(module, shape, 'last panel', i + 1, mode),
-    );
-    pack('packA', shape.rows, (fn, [source, target, lines, inner, lineStep, innerStep]) =>
-      narrow.forEach((panel, i) =>
-        fn.if(i32.eq(lines, i32.const(i + 1)), () =>
-          fn.do(perform(panel, source, target, inner, lineStep, innerStep)),
-        ),
-      ),
-    );
-    pack('packB', shape.columns, (fn, [source, target, lines, inner, lineStep, innerStep]) =>
-      fn.if(lines, () => fn.do(perform(padded, source, target, inner, lineStep, innerStep, lines))),
-    );
-  }
+export function buildPackB(module: ModuleBuilder, shape: TileShape, mode: PackMode): FunctionBuilder {
+  const { columns: width, lanes, bytes } = shape;
+  const panels = [width, lanes].map((w) => buildPanel(module, shape, `panel of B ${w}`, w, mode)) as [
+    FunctionBuilder,
+    FunctionBuilder,
+  ];
+  const fn = module.function('packB', allI32(packParameters.length));
+  const { source, target, lines, inner, lineStep, innerStep } = parameters(fn, packParameters);
+  const pack = (panel: FunctionBuilder, count: I32): void =>
+    fn.do(perform(panel, source, target, inner, lineStep, innerStep, count));
+  fn.steps(lines, width, () => {
+    pack(panels[0], i32.const(width));
+    fn.advance(source, i32.mul(lineStep, i32.const(width)));
+    fn.advance(target, i32.mul(inner, i32.const(width * bytes)));
+  });
+  fn.if(lines, () =>
+    fn.if(
+      i32.gt(lines, i32.const(lanes)),
+      () => pack(panels[0], lines),
+      () => pack(panels[1], lines),
+    ),
+  );
+  return fn;
 }

@@ -1,34 +1,91 @@
 /** The shape of the micro-kernel: a tile of C held in registers. */
-import { f32x4, f64x2, v128, type I32, type V128 } from '../assembler/index.ts';
+import {
+  f32x4,
+  f64x2,
+  v128,
+  type FunctionBuilder,
+  type I32,
+  type Local,
+  type V128,
+} from '../assembler/index.ts';
+
+export type Float = 'f32' | 'f64';
 
 /**
- * Sixteen registers hold rows × vectors sums, the vectors of B, one of A and (without fused multiply-add) one product:
- * 4 × 2 sums, or 6 × 2 fused, fit.
+ * One way to write the micro-kernel. Sixteen registers hold rows × 2 sums, two vectors of B, one of A and (without fused
+ * multiply-add) one product: 5 × 2 sums, or 6 × 2 fused, fit. Which is fastest is the engine's affair; the sums are the
+ * same, each being taken in the order of the inner axis.
  */
-export interface TileShape {
-  readonly dtype: 'f32' | 'f64';
-  readonly fused: boolean;
+export interface Variant {
+  /** Rows of a tile of C. */
   readonly rows: number;
-  /** Columns in elements: two vectors. */
-  readonly columns: number;
-  readonly bytes: number;
-  /** c + a·b. */
-  readonly accumulate: (c: V128, a: V128, b: V128) => V128;
-  readonly splat: (address: I32, offset: number) => V128;
+  /** Elements of the inner axis between two turns of the loop. */
+  readonly unroll: number;
+  /** Branches that are never taken, between rows: see tile.ts. */
+  readonly breaks: boolean;
 }
 
-export function tileShape(dtype: 'f32' | 'f64', fused: boolean): TileShape {
+/** The first one is taken until they have been timed. */
+export const variants: Readonly<Record<'fused' | 'plain', readonly Variant[]>> = {
+  fused: [
+    { rows: 6, unroll: 2, breaks: true },
+    { rows: 6, unroll: 4, breaks: false },
+    { rows: 4, unroll: 1, breaks: false },
+  ],
+  plain: [
+    { rows: 5, unroll: 4, breaks: true },
+    { rows: 5, unroll: 4, breaks: false },
+    { rows: 4, unroll: 4, breaks: true },
+    { rows: 4, unroll: 4, breaks: false },
+  ],
+};
+
+export interface TileShape extends Variant {
+  readonly dtype: Float;
+  readonly fused: boolean;
+  /** Bytes of an element. */
+  readonly bytes: number;
+  /** Elements of a vector. */
+  readonly lanes: number;
+  /** Columns of a tile of C: two vectors. */
+  readonly columns: number;
+  /** c + a·b. */
+  readonly accumulate: (c: V128, a: V128, b: V128) => V128;
+  readonly add: (a: V128, b: V128) => V128;
+  readonly splat: (address: I32, offset?: number) => V128;
+}
+
+export function tileShape(dtype: Float, fused: boolean, variant: Variant): TileShape {
   const ops = dtype === 'f32' ? f32x4 : f64x2;
+  const lanes = dtype === 'f32' ? 4 : 2;
   return {
+    ...variant,
     dtype,
     fused,
-    rows: fused ? 6 : 4,
-    columns: dtype === 'f32' ? 8 : 4,
-    bytes: dtype === 'f32' ? 4 : 8,
+    lanes,
+    bytes: 16 / lanes,
+    columns: 2 * lanes,
     accumulate: (c, a, b) => (fused ? ops.relaxedMadd(a, b, c) : ops.add(c, ops.mul(a, b))),
+    add: ops.add,
     splat: dtype === 'f32' ? v128.load32Splat : v128.load64Splat,
   };
 }
 
-/** Elements of the inner axis that one pass goes over; rows of A and columns of B that are packed at a time. */
-export const blocking = { inner: 256, rows: 120, columns: 512 } as const;
+export const keyOf = ({ dtype, fused, rows, unroll, breaks }: TileShape): string =>
+  `${dtype}${fused ? ' fused' : ''} ${rows} ${unroll}${breaks ? ' breaks' : ''}`;
+
+/** Elements of the inner axis and columns of B that one pass goes over; rows of A that stay in the caches meanwhile. */
+export const blocking = { inner: 256, columns: 512, rows: 120 } as const;
+
+/** The parameters of a function, all i32. */
+export function parameters<const Names extends readonly string[]>(
+  fn: FunctionBuilder,
+  names: Names,
+): Readonly<Record<Names[number], Local<'i32'>>> {
+  return Object.fromEntries(names.map((name, i) => [name, fn.param(i, 'i32')])) as Record<
+    Names[number],
+    Local<'i32'>
+  >;
+}
+
+export const allI32 = (count: number): 'i32'[] => new Array<'i32'>(count).fill('i32');
