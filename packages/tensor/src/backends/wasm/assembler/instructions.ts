@@ -64,6 +64,7 @@ export const i32 = {
   and: i32Binary(0x71),
   or: i32Binary(0x72),
   shl: i32Binary(0x74),
+  shrUnsigned: i32Binary(0x76),
 };
 
 export const f32 = {
