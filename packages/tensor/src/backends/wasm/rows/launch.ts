@@ -48,8 +48,8 @@ export interface LineRun {
   readonly kernel: (mode: Mode) => Kernel;
   /** Nanoseconds for each element of a line. */
   readonly cost: number;
-  /** Further arguments. */
-  readonly extras?: readonly number[];
+  /** Further arguments; `lane` as in `Engine.overItems`. */
+  readonly extras?: (lane: number) => readonly number[];
 }
 
 /** Lines that one call of a `down` kernel takes at least, so that pieces of work meet at whole cache lines. */
@@ -94,7 +94,7 @@ export function withLastAxisDense(
 }
 
 function runArranged(engine: Engine, run: LineRun, { mode, sizes, strides }: Arrangement): void {
-  const { axis, operands, cost, extras = [] } = run;
+  const { axis, operands, cost, extras } = run;
   const kernel = run.kernel(mode);
   const full = operands.find(({ kind }) => kind === 'elements')!;
   const n = full.view.shape[axis]!;
@@ -113,10 +113,10 @@ function runArranged(engine: Engine, run: LineRun, { mode, sizes, strides }: Arr
     operands.map(({ view }) => view.offset),
     (at) => {
       const starts = at.map((p, k) => bases[k]! + p * widths[k]!);
-      engine.overItems(kernel, Math.ceil(lines / unit), unit * (n * cost + 10), (start, count) => {
+      engine.overItems(kernel, Math.ceil(lines / unit), unit * (n * cost + 10), (start, count, lane) => {
         const args = [n, Math.min(count * unit, lines - start * unit)];
         starts.forEach((p, k) => args.push(p + start * unit * lineSteps[k]!, steps[k]!));
-        return [...args, ...extras];
+        return extras ? [...args, ...extras(lane)] : args;
       });
     },
   );

@@ -34,6 +34,8 @@ export interface Operand {
 }
 
 export interface LineOptions {
+  /** The function's name; `run` unless told. */
+  readonly name?: string;
   readonly mode: Mode;
   /** For each operand, whether it has the elements of lines, or one number a line. */
   readonly operands: readonly ('elements' | 'line')[];
@@ -55,7 +57,7 @@ export interface Place {
   positions(): Wide;
 }
 
-/** run(n, lines, base and step of each operand, extras…): steps in bytes. */
+/** A function (n, lines, base and step of each operand, extras…): steps in bytes. */
 export class LineCode {
   readonly m: MathContext;
   readonly fn: FunctionBuilder;
@@ -71,9 +73,9 @@ export class LineCode {
   #some: I32 | undefined;
 
   constructor(module: ModuleBuilder, constants: ConstantPool, options: LineOptions) {
-    const { mode, operands, width = 4, extras = [] } = options;
+    const { name = 'run', mode, operands, width = 4, extras = [] } = options;
     const pairs = new Array<'i32'>(2 + 2 * operands.length).fill('i32');
-    this.fn = module.function('run', [...pairs, ...extras]);
+    this.fn = module.function(name, [...pairs, ...extras]);
     this.m = new MathContext(module, this.fn, constants);
     this.mode = mode;
     this.width = width;

@@ -1,20 +1,11 @@
 /** rmsNorm and layerNorm over the last axis. */
 import { broadcastLayout } from '../../../shape.ts';
 import { isEmpty } from '../../js/print.ts';
-import {
-  f32x4,
-  f64x2,
-  i32,
-  shuffle32,
-  v128,
-  type Local,
-  type V128,
-  type ValueType,
-} from '../assembler/index.ts';
+import { f32x4, f64x2, i32, v128, type Local, type V128, type ValueType } from '../assembler/index.ts';
 import type { FusedKernel } from '../structured.ts';
 import { elements, runLines, withLastAxisDense } from './launch.ts';
 import { add, LineCode, mul, sub, type Operand } from './lines.ts';
-import { Sum } from './sums.ts';
+import { rounded, Sum } from './sums.ts';
 
 /** Further parameters of a norm's kernel: eps, and one over the length of a line. */
 export const normExtras: readonly ValueType[] = ['f64', 'f64'];
@@ -30,12 +21,6 @@ export const mean = (line: LineCode, total: V128): Scalar => line.let(f64x2.mul(
 /** 1 / √(x + eps) */
 export const inverseRoot = (line: LineCode, x: V128): Scalar =>
   line.let(f64x2.div(line.m.f64x2(1), f64x2.sqrt(f64x2.add(x, parameter(line, 0)))));
-
-/** An f64 rounded to f32, in all lanes. */
-export function rounded(line: LineCode, x: V128): Scalar {
-  const v = line.let(f32x4.demote(x));
-  return line.let(shuffle32(v, v, [0, 0, 0, 0]));
-}
 
 /** The mean of squares of a line. */
 export function meanSquare(line: LineCode, x: Operand): Scalar {
@@ -118,7 +103,7 @@ function kernel(op: string, build: Build): FusedKernel {
             line.eachLine(() => build(line, out, from, weight, bias));
           })['run']!,
         cost: 0.4,
-        extras: [attrs['eps'] as number, 1 / shape.at(-1)!],
+        extras: () => [attrs['eps'] as number, 1 / shape.at(-1)!],
       });
     });
   };

@@ -96,15 +96,17 @@ export function eachTwo(line: LineCode, a: Pairs, b: Pairs, f: (x: V128, y: V128
   });
 }
 
+/** The f64 in the low lane, rounded to f32, in all lanes. */
+export function rounded(line: LineCode, x: V128): Local<'v128'> {
+  const v = line.let(f32x4.demote(x));
+  return line.let(shuffle32(v, v, [0, 0, 0, 0]));
+}
+
 /** Rounded to f32. */
 export function narrow(line: LineCode, pairs: Pairs): WideLocals {
   return line.once(pairs, ({ low, high }) => {
-    const first = f32x4.demote(low);
-    if (high === low) {
-      const v = line.let(first);
-      return line.let(shuffle32(v, v, [0, 0, 0, 0]));
-    }
-    return line.let(shuffle32(first, f32x4.demote(high), [0, 1, 4, 5]));
+    if (high === low) return rounded(line, low);
+    return line.let(shuffle32(f32x4.demote(low), f32x4.demote(high), [0, 1, 4, 5]));
   });
 }
 
