@@ -11,6 +11,15 @@ import { runReduction, takesReduction } from './reduction.ts';
 import { Engine } from './engine.ts';
 import { fusedKernels, structuredKernels } from './structured.ts';
 
+export interface ThreadStats {
+  /** Threads that large work is spread over, the calling one included. */
+  readonly count: number;
+  /** Helper threads that are up: the first large work starts them. */
+  readonly helpersReady: number;
+  /** Why there are no helper threads, or null. */
+  readonly lack: string | null;
+}
+
 export class WasmBackend implements Backend {
   readonly name = 'wasm';
   readonly fuses = true;
@@ -34,6 +43,16 @@ export class WasmBackend implements Backend {
     if (recordOf(op).kind !== 'fused') return null;
     if (!fusedKernels[op as FusedOp]) return 'it has no kernel for it';
     return dtype === 'f32' ? null : `its kernel is for f32, not ${dtype}`;
+  }
+
+  /** Threads that work is spread over: how many, how many helpers among them are up, and what stands in their way if anything. */
+  get threads(): ThreadStats {
+    const { threadCount, helpersReady, threadsLack } = this.#engine;
+    return { count: threadCount, helpersReady, lack: threadsLack };
+  }
+
+  setThreads(count: number): void {
+    this.#engine.setThreads(count);
   }
 
   /** Bytes in the heap, and of buffers moved out of it. */
@@ -85,9 +104,8 @@ export class WasmBackend implements Backend {
     this.#heap.touch(call.output.buffer as WasmBuffer);
     for (const { buffer } of call.inputs) this.#heap.touch(buffer as WasmBuffer);
     const { record } = call;
-    const { kernels } = this.#engine;
-    if (record.kind === 'elementwise') runElementwise(kernels, call, record);
-    else if (record.kind === 'reduction' && takesReduction(call)) runReduction(kernels, call, record);
+    if (record.kind === 'elementwise') runElementwise(this.#engine, call, record);
+    else if (record.kind === 'reduction' && takesReduction(call)) runReduction(this.#engine, call, record);
     else if (record.kind === 'fused') fusedKernels[call.op as FusedOp]!(this.#engine, call);
     else if (!structuredKernels[call.op as StructuredOp]?.(this.#engine, call)) runFallback(this.#heap, call);
   }

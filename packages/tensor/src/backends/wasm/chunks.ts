@@ -1,7 +1,4 @@
-/** Walks the outer axes of a collapsed loop nest, and cuts long runs into pieces. */
-
-/** Elements that one call of a kernel goes over: short enough that the next call soon picks up optimised code. */
-export const chunkElements = 16384;
+/** Walks the outer axes of a collapsed loop nest. */
 
 /** Calls `body` with the position of each operand (in elements) for each index of the outer axes. */
 export function eachOuter(

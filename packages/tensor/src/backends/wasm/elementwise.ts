@@ -6,10 +6,10 @@ import { broadcastLayout } from '../../shape.ts';
 import type { KernelCall } from '../backend.ts';
 import { collapse, isEmpty } from '../js/print.ts';
 import { i32, type ModuleBuilder } from './assembler/index.ts';
-import { chunkElements, eachOuter } from './chunks.ts';
+import { eachOuter } from './chunks.ts';
 import type { ConstantPool } from './constants.ts';
+import type { Engine } from './engine.ts';
 import type { WasmBuffer } from './heap.ts';
-import type { KernelCache } from './kernels.ts';
 import { keep } from './lanes/lanes.ts';
 import { loadLanes, storeLanes, type Access } from './lanes/memory.ts';
 import { kindOf, printLanes } from './lanes/print.ts';
@@ -18,6 +18,11 @@ import { MathContext } from './math/context.ts';
 /** How the elements of one row lie, by the step from one to the next in elements. */
 const accessOf = (step: number): 'unit' | 'same' | 'step' =>
   step === 1 ? 'unit' : step === 0 ? 'same' : 'step';
+
+/** Of one element, roughly. */
+const nanoseconds = 2;
+/** Elements that are never parted: a few whole vectors. */
+const vector = 16;
 
 /** JSON knows neither the infinities nor NaN nor -0. */
 const exact = (_: string, value: unknown): unknown =>
@@ -28,7 +33,7 @@ const attrsKey = (attrs: KernelCall['attrs']): string => {
 };
 
 export function runElementwise(
-  kernels: KernelCache,
+  engine: Engine,
   { op, inputs, output, attrs }: KernelCall,
   record: ElementwiseRecord,
 ): void {
@@ -42,7 +47,7 @@ export function runElementwise(
   const dtype = inputs.at(-1)!.dtype;
   let key = `${op} ${output.dtype} ${attrsKey(attrs)}`;
   for (let k = 0; k < inputs.length; k++) key += ` ${inputs[k]!.dtype} ${accesses[k]}`;
-  const kernel = kernels.get(key, (module, constants) =>
+  const kernel = engine.kernels.get(key, (module, constants) =>
     build(
       module,
       constants,
@@ -59,23 +64,32 @@ export function runElementwise(
   const rowSteps = inputs.map((_, k) => (inner < 1 ? 0 : strides[k + 1]![inner - 1]!) * widths[k + 1]!);
   const steps = columnSteps.map((step, k) => step * widths[k + 1]!);
   const tail = [...rowSteps, ...steps];
-  const rowsAtOnce = Math.max(1, Math.floor(chunkElements / columns));
   const outer = Math.max(0, inner - 1);
-  eachOuter(sizes.slice(0, outer), strides, offsets, (at) => {
-    const pointers = at.map((p, k) => bases[k]! + p * widths[k]!);
-    if (rows === 1)
-      for (let start = 0; start < columns; start += chunkElements) {
-        kernel(...pointers, 1, Math.min(chunkElements, columns - start), ...tail);
-        pointers[0]! += chunkElements * widths[0]!;
-        for (let k = 0; k < steps.length; k++) pointers[k + 1]! += chunkElements * steps[k]!;
-      }
-    else
-      for (let start = 0; start < rows; start += rowsAtOnce) {
-        kernel(...pointers, Math.min(rowsAtOnce, rows - start), columns, ...tail);
-        pointers[0]! += rowsAtOnce * columns * widths[0]!;
-        for (let k = 0; k < steps.length; k++) pointers[k + 1]! += rowsAtOnce * rowSteps[k]!;
-      }
-  });
+  const cost = nanoseconds * columns;
+  const at = (positions: readonly number[], rowsOn: number, columnsOn: number): number[] => {
+    const pointers = positions.map((p, k) => bases[k]! + p * widths[k]!);
+    pointers[0]! += (rowsOn * columns + columnsOn) * widths[0]!;
+    for (let k = 0; k < steps.length; k++) pointers[k + 1]! += rowsOn * rowSteps[k]! + columnsOn * steps[k]!;
+    return pointers;
+  };
+  if (outer > 0) {
+    const calls: number[][] = [];
+    eachOuter(sizes.slice(0, outer), strides, offsets, (positions) =>
+      calls.push([...at(positions, 0, 0), rows, columns, ...tail]),
+    );
+    engine.overCalls(kernel, calls, cost * rows);
+  } else if (rows > 1)
+    engine.overItems(kernel, rows, cost, (start, count) => [
+      ...at(offsets, start, 0),
+      count,
+      columns,
+      ...tail,
+    ]);
+  else
+    engine.overItems(kernel, Math.ceil(columns / vector), nanoseconds * vector, (start, count) => {
+      const first = start * vector;
+      return [...at(offsets, 0, first), 1, Math.min(count * vector, columns - first), ...tail];
+    });
 }
 
 /** run(out, input…, rows, columns, row step of each input, column step of each input): steps in bytes, `out` row-major. */

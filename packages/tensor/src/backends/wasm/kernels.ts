@@ -10,6 +10,15 @@ import { hostFunctions } from './host-functions.ts';
 export type Kernel = (...args: number[]) => number | undefined;
 export type Kernels = Readonly<Record<string, Kernel>>;
 
+/** Where a kernel comes from, for threads that make their own instance of its module. */
+export interface KernelPlace {
+  /** The module's number. */
+  readonly module: number;
+  /** The kernel's number among the module's exports. */
+  readonly index: number;
+  readonly bytes: Uint8Array;
+}
+
 /** What is at the start of the memory, before the buffers. */
 export const scratchStart = 1024;
 export const scratchBytes = 7168;
@@ -21,11 +30,13 @@ export class KernelCache {
   readonly heap: Heap;
   readonly constants: ConstantPool;
   readonly #modules = new Map<string, Kernels>();
-  readonly #shared: boolean;
+  readonly #places = new Map<Kernel, KernelPlace>();
+  /** The memory can be handed to other threads. */
+  readonly shared: boolean;
 
   constructor(heap: Heap, shared = false) {
     this.heap = heap;
-    this.#shared = shared;
+    this.shared = shared;
     this.constants = new ConstantPool(heap.memory, constantsStart, reservedBytes);
   }
 
@@ -40,12 +51,25 @@ export class KernelCache {
     return found;
   }
 
+  /** Null for kernels that call back into JavaScript: those stay on the thread that made them. */
+  placeOf(kernel: Kernel): KernelPlace | null {
+    return this.#places.get(kernel) ?? null;
+  }
+
   #instantiate(key: string, module: ModuleBuilder): Kernels {
     const imports: Record<string, unknown> = { memory: this.heap.memory };
     for (const name of module.imports) imports[name] = hostFunctions[name];
     try {
-      const compiled = new host!.Module(module.encode({ shared: this.#shared }));
-      return new host!.Instance(compiled, { [importModule]: imports }).exports as Kernels;
+      const bytes = module.encode({ shared: this.shared });
+      const instance = new host!.Instance(new host!.Module(bytes), { [importModule]: imports });
+      const kernels = instance.exports as Kernels;
+      if (module.imports.length === 0) {
+        const number = this.#modules.size;
+        Object.values(kernels).forEach((kernel, index) =>
+          this.#places.set(kernel, { module: number, index, bytes }),
+        );
+      }
+      return kernels;
     } catch (error) {
       throw internalError(`the wasm kernel '${key}' does not compile: ${String(error)}`);
     }

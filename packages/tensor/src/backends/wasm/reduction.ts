@@ -9,11 +9,14 @@ import { f64x2, i32, shuffle32, type ModuleBuilder, type Local, type V128 } from
 import { eachOuter } from './chunks.ts';
 import type { ConstantPool } from './constants.ts';
 import type { WasmBuffer } from './heap.ts';
-import type { KernelCache } from './kernels.ts';
+import type { Engine } from './engine.ts';
 import { asKind, choose, everyLane, keep, upperHalf, type LaneKind, type Lanes } from './lanes/lanes.ts';
 import { laneMask, loadLanes, storeLanes, type Access } from './lanes/memory.ts';
 import { kindOf, printLanes } from './lanes/print.ts';
 import { MathContext } from './math/context.ts';
+
+/** Of one element, roughly. */
+const nanoseconds = 0.5;
 
 /** The least and the greatest need no more bits than their elements; all else in floating point adds up in f64. */
 function accumulatorKind(record: ReductionRecord, dtype: DType, result: DType): LaneKind {
@@ -30,7 +33,7 @@ const part = (x: Layout, which: readonly number[]): Layout => ({
 });
 
 export function runReduction(
-  kernels: KernelCache,
+  engine: Engine,
   { op, inputs, output, attrs }: KernelCall,
   record: ReductionRecord,
 ): void {
@@ -50,24 +53,37 @@ export function runReduction(
   const down = stayStep === 1 && goStep !== 1 && outer.sizes.at(-1)! >= 4;
   const access = down || goStep === 1 ? 'unit' : 'step';
   const key = `${op} ${x.dtype} ${output.dtype} ${down ? 'down' : 'along'} ${access}`;
-  const kernel = kernels.get(key, (module, constants) =>
+  const kernel = engine.kernels.get(key, (module, constants) =>
     (down ? buildDown : buildAlong)(module, constants, record, x.dtype, output.dtype, access),
   )['run']!;
   const lines = outer.sizes.at(-1) ?? 1;
   const count = sizeOf(go.shape);
   const base = [(output.buffer as WasmBuffer).pointer, (x.buffer as WasmBuffer).pointer];
   const outWidth = bytesPerElement(output.dtype);
+  const cost = count * nanoseconds;
+  const args = (q: number, p: number, first: number, some: number): number[] => [
+    base[0]! + (q + first) * outWidth,
+    base[1]! + (p + first * stayStep) * width,
+    some,
+    stayStep * width,
+    ...goSizes,
+    ...goSteps,
+    count,
+  ];
+  if (outer.sizes.length <= 1) {
+    // Down columns four go together: they are not parted.
+    const group = down ? 4 : 1;
+    engine.overItems(kernel, Math.ceil(lines / group), cost * group, (start, some) => {
+      const first = start * group;
+      return args(output.offset, x.offset, first, Math.min(some * group, lines - first));
+    });
+    return;
+  }
+  const calls: number[][] = [];
   eachOuter(outer.sizes.slice(0, -1), outer.strides, [output.offset, x.offset], ([q, p]) =>
-    kernel(
-      base[0]! + q! * outWidth,
-      base[1]! + p! * width,
-      lines,
-      stayStep * width,
-      ...goSizes,
-      ...goSteps,
-      count,
-    ),
+    calls.push(args(q!, p!, 0, lines)),
   );
+  engine.overCalls(kernel, calls, cost * lines);
 }
 
 /** Whether the kernels take a reduction over so many collapsed axes. */

@@ -1,0 +1,26 @@
+/** How many threads compute. */
+import { backendNames, getBackend } from './backends/registry.ts';
+import { WasmBackend, type ThreadStats } from './backends/wasm/backend.ts';
+import { ValueError } from './errors.ts';
+
+function wasm(): WasmBackend | null {
+  const backend = backendNames().includes('wasm') ? getBackend('wasm') : null;
+  return backend instanceof WasmBackend ? backend : null;
+}
+
+/**
+ * Sets how many threads the wasm backend computes with, the calling one included; by default as many as there are
+ * processors, 8 at most. Results do not depend on it.
+ * @returns how it is now: where threads cannot be had (no shared memory, say), one, and why
+ */
+export function setThreads(count: number): ThreadStats {
+  if (!Number.isInteger(count) || count < 1)
+    throw new ValueError('setThreads', `needs an integer ≥ 1, got ${count}`);
+  wasm()?.setThreads(count);
+  return threadStats();
+}
+
+/** Threads in use. */
+export function threadStats(): ThreadStats {
+  return wasm()?.threads ?? { count: 1, helpersReady: 0, lack: 'this host has no WebAssembly with SIMD' };
+}
