@@ -29,7 +29,7 @@ beforeAll(async () => {
   const { code, stdout } = await run([...args, '--out', reference]);
   expect(code).toBe(0);
   referenceTable = table(stdout);
-});
+}, 120_000);
 afterAll(() => rmSync(reference, { recursive: true, force: true }));
 
 /** The results, without the speed. */

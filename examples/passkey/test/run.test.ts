@@ -114,6 +114,16 @@ describe('what cannot be done is one line on stderr', () => {
     expect(readdirSync(out)).toEqual(['figures', 'thesis.txt']);
   });
 
+  test('a reader that goes away is none: exit code 1 without a word, and the run can be resumed', async () => {
+    const out = temporaryFolder();
+    const running = launch([...tiny, '--steps', '20', '--no-control', '--out', out]);
+    await running.seen(/parameters/);
+    running.hangUp();
+    const { code, stderr } = await running.ended;
+    expect([code, stderr]).toEqual([1, '']);
+    expect((await run(['--resume', out])).code).toBe(0);
+  });
+
   test('with INFINIGRAD_DEBUG set it is the whole stack', async () => {
     const { stderr } = await run(['--resume', '/nowhere'], { INFINIGRAD_DEBUG: '1' });
     expect(stderr).toMatch(/RunError: \/nowhere holds no run[^]*\n {4}at /);

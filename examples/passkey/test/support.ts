@@ -88,6 +88,8 @@ export interface Ended {
 export interface Running {
   readonly ended: Promise<Ended>;
   kill(signal: NodeJS.Signals): void;
+  /** Reads no more, as `| head` does. */
+  hangUp(): void;
   /** Resolves when stdout has matched. */
   seen(pattern: RegExp): Promise<void>;
 }
@@ -124,6 +126,7 @@ export function launch(args: readonly string[], env: NodeJS.ProcessEnv = {}): Ru
   return {
     ended,
     kill: (signal) => void child.kill(signal),
+    hangUp: () => void child.stdout.destroy(),
     seen: (pattern) =>
       new Promise((settle, fail) => {
         const look = (): void => {

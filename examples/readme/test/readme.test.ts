@@ -20,6 +20,14 @@ import { blocksOf, resultsOf, sectionOf, withResults } from '../markdown.ts';
 const root = resolve(import.meta.dirname, '../../..');
 const guides = join(root, 'docs/guide');
 const documents = [join(root, 'README.md'), ...readdirSync(guides).map((name) => join(guides, name))];
+/** Relative to the root. */
+const everyDocument = [
+  'README.md',
+  'CHANGELOG.md',
+  ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md') && !name.startsWith('api'))
+    .map((name) => join('docs', name)),
+];
 const readme = readFileSync(documents[0]!, 'utf8');
 const run = promisify(execFile);
 
@@ -108,8 +116,16 @@ describe('README.md', () => {
   });
 });
 
-test.each(documents)('links to files that are there: %s', (document) => {
-  const text = readFileSync(document, 'utf8');
-  for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g))
-    expect(existsSync(join(dirname(document), target!)), target).toBe(true);
+describe.each(everyDocument)('%s', (document) => {
+  const text = readFileSync(join(root, document), 'utf8');
+
+  test('links to files that are there', () => {
+    for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g))
+      expect(existsSync(join(root, dirname(document), target!)), target).toBe(true);
+  });
+
+  test('names paths that are there', () => {
+    for (const [, path] of text.matchAll(/`((?:packages|examples|docs|bench|scripts)\/[\w./-]+)`/g))
+      expect(existsSync(join(root, path!)), path).toBe(true);
+  });
 });
