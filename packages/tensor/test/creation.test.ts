@@ -1,0 +1,399 @@
+/** Making tensors: what comes out, in which dtype, on which backend, and what is refused. */
+import {
+  arange,
+  backendNames,
+  currentBackend,
+  DTypeError,
+  dtypes,
+  eye,
+  fromData,
+  full,
+  fullLike,
+  getBackend,
+  InfinigradError,
+  linspace,
+  memoryStats,
+  ones,
+  onesLike,
+  scalar,
+  setBackend,
+  ShapeError,
+  tensor,
+  ValueError,
+  withBackend,
+  zeros,
+  zerosLike,
+  type DType,
+  type NestedArray,
+  type Tensor,
+} from '@infinigrad/tensor';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { runs } from './support.ts';
+
+const list = (x: Tensor): number[] => Array.from(x.dataSync());
+const facts = (x: Tensor): [DType, readonly number[], number[]] => [x.dtype, x.shape, list(x)];
+const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array, u8: Uint8Array } as const;
+
+type Kind = new (...args: never[]) => InfinigradError;
+function expectRefused(body: () => unknown, kind: Kind, says: string): void {
+  expect(body).toThrow(kind);
+  expect(body).toThrow(says);
+}
+
+describe('tensor', () => {
+  it('takes the shape of the nesting, row by row', () => {
+    expect(facts(tensor(5))).toEqual(['f32', [], [5]]);
+    expect(facts(tensor([1, 2, 3]))).toEqual(['f32', [3], [1, 2, 3]]);
+    expect(facts(tensor([[[1, 2]], [[3, 4]], [[5, 6]]]))).toEqual(['f32', [3, 1, 2], [1, 2, 3, 4, 5, 6]]);
+  });
+  it('gives back what it was made of', () => {
+    const shapes = fc.array(fc.nat(3), { maxLength: 4 });
+    const law = fc.property(shapes, fc.nat(), (shape, seed) => {
+      let next = seed % 100;
+      const build = (axis: number): NestedArray =>
+        axis === shape.length ? next++ : Array.from({ length: shape[axis]! }, () => build(axis + 1));
+      const values = build(0);
+      const x = tensor(values, { dtype: 'i32' });
+      expect(x.toArraySync()).toEqual(values);
+      // What follows an axis of size 0 cannot be seen in the nesting.
+      const cut = shape.indexOf(0);
+      expect(x.shape).toEqual(cut < 0 ? shape : shape.slice(0, cut + 1));
+    });
+    fc.assert(law, { numRuns: runs });
+  });
+  it('of nothing is empty', () => {
+    expect(facts(tensor([]))).toEqual(['f32', [0], []]);
+    expect(facts(tensor([[], []]))).toEqual(['f32', [2, 0], []]);
+    expect(facts(tensor([], { dtype: 'bool' }))).toEqual(['bool', [0], []]);
+  });
+  it('makes f32 of numbers, bool of truth values, f32 of both together', () => {
+    expect(facts(tensor([1, 2.5]))).toEqual(['f32', [2], [1, 2.5]]);
+    expect(facts(tensor([0.1]))).toEqual(['f32', [1], [Math.fround(0.1)]]);
+    expect(facts(tensor([true, false]))).toEqual(['bool', [2], [1, 0]]);
+    expect(facts(tensor(true))).toEqual(['bool', [], [1]]);
+    expect(facts(tensor([true, 2]))).toEqual(['f32', [2], [1, 2]]);
+  });
+  it('takes the dtype it is told', () => {
+    expect(facts(tensor([0.1], { dtype: 'f64' }))).toEqual(['f64', [1], [0.1]]);
+    expect(facts(tensor([1.9, -1.9], { dtype: 'i32' }))).toEqual(['i32', [2], [1, -1]]);
+    expect(facts(tensor([0, 0.5, -3, NaN], { dtype: 'bool' }))).toEqual(['bool', [4], [0, 1, 1, 1]]);
+    expect(facts(tensor([true, false], { dtype: 'u8' }))).toEqual(['u8', [2], [1, 0]]);
+  });
+  it.each(Object.entries(arrays))('keeps the kind of a typed array, %s', (dtype, Kind) => {
+    expect(facts(tensor(Kind.from([1, 2, 3])))).toEqual([dtype, [3], [1, 2, 3]]);
+    expect(facts(tensor(Kind.from([0, 2]), { dtype: 'f64' }))).toEqual(['f64', [2], [0, 2]]);
+    expect(facts(tensor(Kind.from([0, 2]), { dtype: 'bool' }))).toEqual(['bool', [2], [0, 1]]);
+  });
+  it('keeps NaN, infinities and the sign of zero', () => {
+    for (const dtype of ['f32', 'f64'] as const)
+      expect(list(tensor([NaN, Infinity, -Infinity, -0, 0], { dtype }))).toEqual([
+        NaN,
+        Infinity,
+        -Infinity,
+        -0,
+        0,
+      ]);
+  });
+  it('copies: what happens to the source later is its own affair', () => {
+    const data = Float32Array.of(1, 2);
+    const x = tensor(data);
+    const y = fromData(data, [2, 1]);
+    data[0] = 9;
+    expect([list(x), list(y)]).toEqual([
+      [1, 2],
+      [1, 2],
+    ]);
+  });
+
+  const ragged: [string, unknown, string][] = [
+    ['a longer row', [[1], [2, 3]], 'tensor: ragged nesting: expected 1 values at depth 1, got 2'],
+    ['a shorter row', [[1, 2], [3]], 'expected 2 values at depth 1, got 1'],
+    ['a full row after an empty one', [[], [1]], 'expected 0 values at depth 1, got 1'],
+    ['a number among rows', [[1, 2], 3], 'expected 2 values at depth 1, got a scalar'],
+    ['a row among numbers', [1, [2]], 'tensor: ragged nesting: expected a number at depth 1'],
+    [
+      'raggedness deep inside',
+      [
+        [[1], [2]],
+        [[3], [4, 5]],
+      ],
+      'expected 1 values at depth 2, got 2',
+    ],
+    ['nothing', null, 'expected a number at depth 0'],
+    ['a hole', [1, undefined], 'expected a number at depth 1'],
+    ['text', ['1'], 'expected a number at depth 1'],
+    ['tensors', [tensor([1])], 'expected a number at depth 1'],
+  ];
+  it.each(ragged)('refuses %s', (_, values, says) =>
+    expectRefused(() => tensor(values as NestedArray), ShapeError, says),
+  );
+});
+
+describe('fromData', () => {
+  it.each(Object.entries(arrays))('puts row-major data under a shape, %s', (dtype, Kind) => {
+    expect(facts(fromData(Kind.from([1, 2, 3, 4, 5, 6]), [2, 3]))).toEqual([
+      dtype,
+      [2, 3],
+      [1, 2, 3, 4, 5, 6],
+    ]);
+    expect(facts(fromData(Kind.of(7), []))).toEqual([dtype, [], [7]]);
+    expect(facts(fromData(Kind.of(), [0, 4]))).toEqual([dtype, [0, 4], []]);
+  });
+  it('converts to the dtype it is told', () => {
+    expect(facts(fromData(Float64Array.of(0.1, 2), [2], { dtype: 'f32' }))).toEqual([
+      'f32',
+      [2],
+      [Math.fround(0.1), 2],
+    ]);
+    expect(facts(fromData(Uint8Array.of(0, 7), [2], { dtype: 'bool' }))).toEqual(['bool', [2], [0, 1]]);
+    expect(facts(fromData(Float64Array.of(-0, 0.25, NaN), [3], { dtype: 'bool' }))).toEqual([
+      'bool',
+      [3],
+      [0, 1, 1],
+    ]);
+  });
+  it('takes its own copy of the shape', () => {
+    const shape = [2, 1];
+    const x = fromData(Float32Array.of(1, 2), shape);
+    shape[0] = 1;
+    expect(x.shape).toEqual([2, 1]);
+  });
+  it('refuses data that does not fill the shape, and shapes that are none', () => {
+    const data = Float32Array.of(1, 2, 3);
+    expectRefused(() => fromData(data, [2]), ShapeError, 'fromData: 3 elements do not fill the shape [2]');
+    expectRefused(() => fromData(data, []), ShapeError, '3 elements do not fill the shape []');
+    expectRefused(() => fromData(data, [-3]), ShapeError, 'fromData: sizes must be integers ≥ 0, got [-3]');
+    expectRefused(() => fromData(data, [1.5, 2]), ShapeError, 'got [1.5, 2]');
+  });
+});
+
+describe('scalar', () => {
+  it('is a tensor of rank 0, in any dtype', () => {
+    expect(facts(scalar(2.5, 'f64'))).toEqual(['f64', [], [2.5]]);
+    expect(facts(scalar(0.1, 'f32'))).toEqual(['f32', [], [Math.fround(0.1)]]);
+    expect(facts(scalar(true, 'i32'))).toEqual(['i32', [], [1]]);
+    expect(facts(scalar(7, 'bool'))).toEqual(['bool', [], [1]]);
+    expect(facts(scalar(-1.5, 'i32'))).toEqual(['i32', [], [-1]]);
+  });
+  it('tells apart what differs, however often it is asked', () => {
+    const values = [0, -0, NaN, Infinity, -Infinity, 1, 1.5, 1e21, 5e-324];
+    for (let time = 0; time < 2; time++)
+      for (const dtype of ['f64', 'f32', 'i32'] as const)
+        for (const value of values) {
+          const held = { f64: value, f32: Math.fround(value), i32: value | 0 }[dtype];
+          const x = scalar(value, dtype);
+          expect([x.dtype, x.itemSync()]).toEqual([
+            dtype,
+            dtype === 'i32' && value === 1e21 ? x.itemSync() : held,
+          ]);
+        }
+    expect(
+      [tensor([1], { dtype: 'f64' }).div(0), tensor([1], { dtype: 'f64' }).div(-0)].flatMap(list),
+    ).toEqual([Infinity, -Infinity]);
+  });
+  it('stays right for more values than are kept', () => {
+    const values = Array.from({ length: 1000 }, (_, i) => i / 7);
+    for (const value of [...values, ...values]) expect(scalar(value, 'f64').itemSync()).toBe(value);
+  });
+  it('is made once for each backend', () => {
+    for (const name of backendNames()) {
+      const backend = getBackend(name);
+      expect(scalar(3, 'f32', backend).backend).toBe(backend);
+      withBackend(name, () => expect(scalar(3, 'f32').backend).toBe(backend));
+    }
+  });
+});
+
+describe('full, zeros, ones and their likes', () => {
+  it('hold one value throughout', () => {
+    expect(facts(full([2, 2], 7))).toEqual(['f32', [2, 2], [7, 7, 7, 7]]);
+    expect(facts(full([], -0, { dtype: 'f64' }))).toEqual(['f64', [], [-0]]);
+    expect(facts(full([2], true))).toEqual(['bool', [2], [1, 1]]);
+    expect(facts(full([2], true, { dtype: 'i32' }))).toEqual(['i32', [2], [1, 1]]);
+    expect(facts(full([2], 3, { dtype: 'bool' }))).toEqual(['bool', [2], [1, 1]]);
+    expect(facts(full([0, 3], 1))).toEqual(['f32', [0, 3], []]);
+    expect(facts(zeros([3]))).toEqual(['f32', [3], [0, 0, 0]]);
+    expect(facts(ones([2], { dtype: 'u8' }))).toEqual(['u8', [2], [1, 1]]);
+  });
+  it('like another: its shape, dtype and backend, whatever its layout', () => {
+    for (const name of backendNames()) {
+      const x = withBackend(name, () => tensor([[1, 2, 3]], { dtype: 'f64' })).transpose();
+      const made = [zerosLike(x), onesLike(x), fullLike(x, 2.5)];
+      expect(made.map(facts)).toEqual([0, 1, 2.5].map((v) => ['f64', [3, 1], [v, v, v]]));
+      expect(made.map(({ backend }) => backend.name)).toEqual([name, name, name]);
+    }
+    expect(facts(fullLike(tensor([true]), 5))).toEqual(['bool', [1], [1]]);
+  });
+  it('take the memory of one element until something writes them out', () => {
+    full([1], 123.5);
+    const before = memoryStats().allocatedBytes;
+    const x = full([1000, 1000], 123.5);
+    expect(memoryStats().allocatedBytes - before).toBeLessThan(100);
+    expect(x.sum(0).shape).toEqual([1000]);
+    expect(x.clone().size).toBe(1e6);
+    expect(memoryStats().allocatedBytes - before).toBeGreaterThanOrEqual(4e6);
+  });
+  it('do not share their elements with what is made of them', () => {
+    const x = zeros([2, 2]);
+    const y = x.add(1);
+    expect([list(x), list(y)]).toEqual([
+      [0, 0, 0, 0],
+      [1, 1, 1, 1],
+    ]);
+  });
+  it('refuse shapes that are none', () => {
+    for (const make of [(s: number[]) => full(s, 1), zeros, ones])
+      for (const shape of [[-1], [0.5], [NaN], [2, Infinity]])
+        expectRefused(() => make(shape), ShapeError, `sizes must be integers ≥ 0, got [${shape.join(', ')}]`);
+  });
+});
+
+describe('arange', () => {
+  it('counts from 0, from a start, by a step', () => {
+    expect(facts(arange(4))).toEqual(['i32', [4], [0, 1, 2, 3]]);
+    expect(facts(arange(2, 5))).toEqual(['i32', [3], [2, 3, 4]]);
+    expect(facts(arange(0, 7, 3))).toEqual(['i32', [3], [0, 3, 6]]);
+    expect(facts(arange(3, 0, -1))).toEqual(['i32', [3], [3, 2, 1]]);
+    expect(facts(arange(0, 1, 0.25))).toEqual(['f32', [4], [0, 0.25, 0.5, 0.75]]);
+    expect(facts(arange(0.5, 3))).toEqual(['f32', [3], [0.5, 1.5, 2.5]]);
+    expect(facts(arange(3, undefined, 2, { dtype: 'f64' }))).toEqual(['f64', [2], [0, 2]]);
+    expect(facts(arange(2, 4, 1, { dtype: 'u8' }))).toEqual(['u8', [2], [2, 3]]);
+  });
+  it('is empty where the step leads away', () => {
+    for (const x of [arange(0), arange(-3), arange(5, 2), arange(2, 5, -1), arange(1, 1, 0.1)])
+      expect(x.shape).toEqual([0]);
+  });
+  it('stops before the end, at multiples of the step', () => {
+    const number = fc.integer({ min: -40, max: 40 }).map((n) => n / 4);
+    const law = fc.property(
+      number,
+      number,
+      number.filter((n) => n !== 0),
+      (from, to, step) => {
+        const expected: number[] = [];
+        for (let i = 0; step > 0 ? from + i * step < to : from + i * step > to; i++)
+          expected.push(from + i * step);
+        const x = arange(from, to, step, { dtype: 'f64' });
+        expect(x.shape).toEqual([expected.length]);
+        expect(list(x)).toEqual(expected);
+        expect(arange(from, to, step).dtype).toBe([from, to, step].every(Number.isInteger) ? 'i32' : 'f32');
+      },
+    );
+    fc.assert(law, { numRuns: runs });
+  });
+  it('refuses a step of 0 and what is not finite', () => {
+    expectRefused(
+      () => arange(0, 3, 0),
+      ValueError,
+      'arange: needs finite bounds and a step other than 0, got 0, 3, 0',
+    );
+    for (const [from, to, step] of [
+      [NaN, 1, 1],
+      [0, Infinity, 1],
+      [0, 1, NaN],
+    ] as const)
+      expectRefused(() => arange(from, to, step), ValueError, `got ${from}, ${to}, ${step}`);
+  });
+});
+
+describe('linspace', () => {
+  it('goes from start to stop in even steps', () => {
+    expect(facts(linspace(0, 1, 5))).toEqual(['f32', [5], [0, 0.25, 0.5, 0.75, 1]]);
+    expect(facts(linspace(2, -2, 3, { dtype: 'f64' }))).toEqual(['f64', [3], [2, 0, -2]]);
+    expect(facts(linspace(3, 9, 1))).toEqual(['f32', [1], [3]]);
+    expect(facts(linspace(0, 9, 4, { dtype: 'i32' }))).toEqual(['i32', [4], [0, 3, 6, 9]]);
+    const law = fc.property(
+      fc.integer({ min: -50, max: 50 }),
+      fc.integer({ min: -50, max: 50 }),
+      fc.integer({ min: 2, max: 20 }),
+      (start, stop, count) => {
+        const x = list(linspace(start, stop, count, { dtype: 'f64' }));
+        expect([x.length, x[0], x.at(-1)]).toEqual([count, start, stop]);
+        x.forEach((v, i) => expect(v).toBeCloseTo(start + ((stop - start) * i) / (count - 1), 12));
+      },
+    );
+    fc.assert(law, { numRuns: runs });
+  });
+  it('refuses counts that are none', () => {
+    for (const count of [0, -1, 2.5, NaN])
+      expectRefused(() => linspace(0, 1, count), ValueError, `linspace: needs a count ≥ 1, got ${count}`);
+  });
+});
+
+describe('eye', () => {
+  it('has ones where row and column meet', () => {
+    expect(facts(eye(2))).toEqual(['f32', [2, 2], [1, 0, 0, 1]]);
+    expect(eye(2, 3).toArraySync()).toEqual([
+      [1, 0, 0],
+      [0, 1, 0],
+    ]);
+    expect(eye(3, 1, { dtype: 'bool' }).toArraySync()).toEqual([[true], [false], [false]]);
+    expect(eye(0).shape).toEqual([0, 0]);
+    expect(eye(2, 0).shape).toEqual([2, 0]);
+    const x = tensor([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]);
+    expect([list(eye(2).matmul(x)), list(x.matmul(eye(3)))]).toEqual([list(x), list(x)]);
+  });
+  it('refuses sizes that are none', () => {
+    expectRefused(() => eye(-1), ShapeError, 'eye: sizes must be integers ≥ 0, got [-1, -1]');
+    expectRefused(() => eye(2, 0.5), ShapeError, 'got [2, 0.5]');
+  });
+});
+
+describe('dtype and backend', () => {
+  type Options = { dtype?: DType; backend?: ReturnType<typeof getBackend> };
+  const makers: Record<string, (options: Options) => Tensor> = {
+    tensor: (options) => tensor([[1], [0]], options),
+    'tensor of a typed array': (options) => tensor(Float32Array.of(1, 0), options),
+    fromData: (options) => fromData(Int32Array.of(1, 0), [2], options),
+    full: (options) => full([2], 1, options),
+    zeros: (options) => zeros([2], options),
+    ones: (options) => ones([2], options),
+    arange: (options) => arange(0, 2, 1, options),
+    linspace: (options) => linspace(0, 1, 2, options),
+    eye: (options) => eye(2, 2, options),
+  };
+  it.each(Object.entries(makers))('%s makes every dtype, and refuses others by name', (name, make) => {
+    for (const dtype of dtypes) {
+      const x = make({ dtype });
+      expect(x.dtype).toBe(dtype);
+      expect(list(x).every((v) => v === 0 || v === 1)).toBe(true);
+    }
+    const op =
+      name === 'tensor of a typed array' ? 'fromData' : ['zeros', 'ones'].includes(name) ? 'full' : name;
+    for (const dtype of ['f16', 'toString', 3])
+      expectRefused(
+        () => make({ dtype: dtype as DType }),
+        DTypeError,
+        `${op}: '${dtype}' is not a dtype. Hint: one of bool, u8, i32, f32, f64`,
+      );
+  });
+  it.each(Object.entries(makers))('%s goes to the backend it is told, else to the current one', (_, make) => {
+    for (const name of backendNames()) {
+      expect(make({ backend: getBackend(name) }).backend.name).toBe(name);
+      expect(withBackend(name, () => make({})).backend.name).toBe(name);
+    }
+  });
+  it('the current backend is set, borrowed, and given back on exceptions', () => {
+    const before = currentBackend();
+    const other = backendNames().find((name) => name !== before.name)!;
+    setBackend(other);
+    expect([currentBackend().name, tensor([1]).backend.name]).toEqual([other, other]);
+    setBackend(before.name);
+    expect(() =>
+      withBackend(other, () => {
+        expect(currentBackend().name).toBe(other);
+        throw new RangeError('of the body');
+      }),
+    ).toThrow('of the body');
+    expect(currentBackend()).toBe(before);
+    expect(() => getBackend('abacus')).toThrow(
+      `getBackend: there is no backend 'abacus'. Hint: at hand: ${backendNames().join(', ')}`,
+    );
+    expect(() => withBackend('abacus', () => 1)).toThrow('no backend');
+    expect(currentBackend()).toBe(before);
+  });
+});
