@@ -265,7 +265,7 @@ describe('errors', () => {
       'crossEntropy: needs logits [..., classes] and targets [...]: [2, 3] f32, [3] i32',
     ),
     row('targets as one-hot lines', () => crossEntropy(logits, zeros([2, 3])), ShapeError, 'needs logits'),
-    row('a single number', () => crossEntropy(zeros([]), integers([], [0])), ShapeError, 'needs logits'),
+    row('a single number', () => crossEntropy(zeros([]), integers([0], [])), ShapeError, 'needs logits'),
     row(
       'targets that are no integers',
       () => crossEntropy(logits, zeros([2])),

@@ -221,13 +221,13 @@ describe('causalAttention', () => {
         'queries and keys of different sizes',
         () => causalAttention(q, zeros([4, 3]), v),
         ShapeError,
-        'queries and keys differ in size',
+        'causalAttention: queries and keys differ in size',
       ],
       [
         'keys and values of different numbers',
         () => causalAttention(q, k, zeros([3, 5])),
         ShapeError,
-        'keys and values differ in number',
+        'causalAttention: keys and values differ in number',
       ],
       [
         'more queries than keys',
