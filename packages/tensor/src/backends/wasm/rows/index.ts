@@ -1,11 +1,13 @@
 /** Kernels along lines: see structured.ts. */
 import type { FusedOp, StructuredOp } from '../../../ops/table.ts';
 import type { FusedKernel, StructuredKernel } from '../structured.ts';
+import { adamWStep } from './adamw.ts';
 import { cumsum } from './cumsum.ts';
 import { softmaxCrossEntropy, softmaxCrossEntropyGrad } from './cross-entropy.ts';
 import { argMax, argMin } from './extremes.ts';
 import { layerNormGrad, rmsNormGrad } from './norm-gradients.ts';
 import { layerNorm, rmsNorm } from './norms.ts';
+import { rotary } from './rotary.ts';
 import { logSoftmaxGrad, softmaxGrad } from './softmax-gradients.ts';
 import { logSoftmax, logSumExp, softmax } from './softmax.ts';
 
@@ -26,4 +28,6 @@ export const fusedRowKernels: Partial<Record<FusedOp, FusedKernel>> = {
   layerNormGrad,
   softmaxCrossEntropy,
   softmaxCrossEntropyGrad,
+  rotary,
+  adamWStep,
 };
