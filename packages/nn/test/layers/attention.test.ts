@@ -421,6 +421,22 @@ describe('CausalSelfAttention', () => {
         ShapeError,
         'CausalSelfAttention: the mask must be [2, 4]: [2, 4, 6] f64, [2, 1] bool',
       ],
+      ...[[1, 4], [2, 4, 1], [8]].map((shape): (typeof rows)[number] => [
+        `a mask [${shape.join(', ')}]`,
+        () =>
+          layer.forward(
+            normal([2, 4, 6], 1),
+            bools(new Array<boolean>(8).fill(true), [8])
+              .narrow(
+                0,
+                0,
+                shape.reduce((a, b) => a * b),
+              )
+              .reshape(shape),
+          ),
+        ShapeError,
+        'CausalSelfAttention: the mask must be [2, 4]',
+      ]),
       [
         'a mask of numbers',
         () => layer.forward(normal([1, 2, 6], 1), zeros([1, 2])),
