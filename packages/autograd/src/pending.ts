@@ -12,6 +12,7 @@ export class Pending {
   /** Storages that the pass has made. */
   readonly #own = new Set<Storage>();
   #added: Tensor[] = [];
+  #replaced: Tensor[] = [];
 
   constructor(recorded: boolean) {
     this.#scope = recorded ? null : openScope();
@@ -23,7 +24,8 @@ export class Pending {
     this.gradients.set(source, sum);
     this.#uses.set(sum.storage, (this.#uses.get(sum.storage) ?? 0) + 1);
     this.#added.push(sum);
-    if (before) this.#drop(before);
+    // The sum may still wait for it.
+    if (before) this.#replaced.push(before);
   }
 
   /**
@@ -34,13 +36,16 @@ export class Pending {
     if (!this.#scope) return body();
     const inner = openScope({ fuse: true });
     this.#added = [];
+    this.#replaced = [];
     try {
       body();
-      for (const { storage } of this.#added)
-        if (storage.owner === inner && this.#uses.has(storage)) {
-          inner.lift(storage);
-          this.#own.add(storage);
+      const replaced = new Set(this.#replaced);
+      for (const g of this.#added)
+        if (!replaced.has(g) && g.storage.owner === inner) {
+          inner.lift(g.storage);
+          this.#own.add(g.storage);
         }
+      for (const g of replaced) this.#drop(g);
     } finally {
       inner.close();
     }

@@ -5,8 +5,9 @@ import { JsBackend } from './js/backend.ts';
 import { WasmBackend } from './wasm/backend.ts';
 
 const registry = new Map<string, Backend>();
-let current: Backend = registerBackend(new JsBackend());
-if (WasmBackend.supported()) registerBackend(new WasmBackend());
+const reference = registerBackend(new JsBackend());
+/** WebAssembly where the host has it with SIMD, else the reference. */
+let current: Backend = WasmBackend.supported() ? registerBackend(new WasmBackend()) : reference;
 
 /** Makes a backend known by its name, in place of any of the same name. */
 export function registerBackend(backend: Backend): Backend {
