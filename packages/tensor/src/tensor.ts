@@ -2,7 +2,7 @@
 import type { Backend, BufferView } from './backends/backend.ts';
 import { sizeOf, type Layout, type Shape } from './shape.ts';
 import type { DType } from './dtype.ts';
-import { inScope } from './memory/scope.ts';
+import { inScope, recogniseTensors } from './memory/scope.ts';
 import type { Storage } from './memory/storage.ts';
 import type { CompositionMethods, OpMethods, ReadMethods } from './methods.ts';
 
@@ -58,3 +58,5 @@ export class Tensor {
     return { buffer: this.storage.buffer, dtype: this.dtype, shape, strides, offset };
   }
 }
+
+recogniseTensors((value) => value instanceof Tensor);

@@ -106,7 +106,7 @@ export function scope<T>(body: () => T, options: ScopeOptions = {}): T {
   const inner = new Scope(options);
   try {
     const result = body();
-    if (typeof (result as { then?: unknown } | null | undefined)?.then === 'function')
+    if (result instanceof Promise)
       throw new ValueError(
         'scope',
         'the body is asynchronous: what it makes after its first await is outside',
@@ -149,20 +149,39 @@ function isPlain(value: object): boolean {
   return prototype === Object.prototype || prototype === null;
 }
 
+// What a tensor is, without importing it: its module needs this one.
+let isTensor: (value: object) => value is Tensor = (value): value is Tensor => false;
+
+/** Tells scopes what a tensor is. */
+export function recogniseTensors(test: (value: object) => value is Tensor): void {
+  isTensor = test;
+}
+
 /** Lifts all storages that a value leads to, without recursion: graphs are deep. */
 function lift(from: Scope, value: unknown): void {
-  const stack: unknown[] = [value];
+  const values: unknown[] = [value];
+  const attachments: Attachment[] = [];
   const seen = new Set<object>();
-  while (stack.length > 0) {
-    const at = stack.pop();
-    if (typeof at !== 'object' || at === null || seen.has(at)) continue;
+  const visit = (at: unknown): void => {
+    if (typeof at !== 'object' || at === null || seen.has(at)) return;
     seen.add(at);
-    if ((at as Partial<Tensor>).storage instanceof Storage) {
-      from.lift((at as Tensor).storage);
-      stack.push((at as Tensor).attachment);
-    } else if (typeof (at as Attachment).held === 'function') stack.push(...(at as Attachment).held!());
-    else if (Array.isArray(at) || at instanceof Set) stack.push(...at);
-    else if (at instanceof Map) stack.push(...at.values());
-    else if (isPlain(at)) stack.push(...Object.values(at));
+    if (isTensor(at)) {
+      from.lift(at.storage);
+      if (at.attachment) attachments.push(at.attachment);
+    } else if (Array.isArray(at) || at instanceof Set) for (const item of at) values.push(item);
+    else if (at instanceof Map) for (const item of at.values()) values.push(item);
+    else if (isPlain(at)) for (const item of Object.values(at)) values.push(item);
+  };
+  while (values.length > 0 || attachments.length > 0) {
+    if (values.length > 0) visit(values.pop());
+    else {
+      const at = attachments.pop()!;
+      if (seen.has(at)) continue;
+      seen.add(at);
+      for (const held of at.held?.() ?? []) {
+        if (isTensor(held)) values.push(held);
+        else attachments.push(held);
+      }
+    }
   }
 }
