@@ -264,8 +264,18 @@ describe('errors', () => {
       ShapeError,
       'crossEntropy: needs logits [..., classes] and targets [...]: [2, 3] f32, [3] i32',
     ),
-    row('targets as one-hot lines', () => crossEntropy(logits, zeros([2, 3])), ShapeError, 'needs logits'),
-    row('a single number', () => crossEntropy(zeros([]), integers([0], [])), ShapeError, 'needs logits'),
+    row(
+      'targets as one-hot lines',
+      () => crossEntropy(logits, zeros([2, 3])),
+      ShapeError,
+      'crossEntropy: needs logits',
+    ),
+    row(
+      'a single number',
+      () => crossEntropy(zeros([]), integers([0], [])),
+      ShapeError,
+      'crossEntropy: needs logits',
+    ),
     row(
       'targets that are no integers',
       () => crossEntropy(logits, zeros([2])),
