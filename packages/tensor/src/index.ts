@@ -29,7 +29,7 @@ export * from './ops/table.ts';
 export * from './backends/backend.ts';
 export * from './backends/registry.ts';
 export * from './random/key.ts';
-export * from './threads.ts';
+export * from './settings.ts';
 export type { ThreadStats } from './backends/wasm/backend.ts';
 export * from './io/safetensors.ts';
 export { compositions, stack } from './compositions.ts';

@@ -45,6 +45,11 @@ export interface Backend {
   claim(buffer: BackendBuffer): object | null;
   /** Gives back the memory behind a claim. */
   free(claim: object): void;
+  /**
+   * Called where a buffer is moved to memory that the garbage collector knows (`out`), and where it is brought back. Set
+   * for every backend that is registered.
+   */
+  onMove?: ((claim: object, out: boolean) => void) | undefined;
   run(call: KernelCall): void;
   /** Resolves when all that was asked for has been done. */
   sync(): Promise<void>;

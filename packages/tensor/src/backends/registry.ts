@@ -1,5 +1,6 @@
 /** The backends at hand and the one that new tensors go to. */
 import { BackendError } from '../errors.ts';
+import { noteMove } from '../memory/storage.ts';
 import type { Backend } from './backend.ts';
 import { JsBackend } from './js/backend.ts';
 import { WasmBackend } from './wasm/backend.ts';
@@ -11,6 +12,7 @@ let current: Backend = WasmBackend.supported() ? registerBackend(new WasmBackend
 
 /** Makes a backend known by its name, in place of any of the same name. */
 export function registerBackend(backend: Backend): Backend {
+  backend.onMove = noteMove;
   registry.set(backend.name, backend);
   return backend;
 }

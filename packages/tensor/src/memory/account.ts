@@ -9,7 +9,10 @@ export type Tier = 'scoped' | 'free' | 'pinned';
 export interface MemoryStats {
   /** Bytes in buffers not yet given back. */
   readonly bytes: number;
-  /** Those bytes by tier. A buffer of the free tier leaves the count when the garbage collector has told. */
+  /**
+   * Those bytes by tier. A buffer of the free tier leaves the count when the garbage collector has told, or when it is moved
+   * out of the wasm heap, where only the garbage collector sees it.
+   */
   readonly tiers: Readonly<Record<Tier, number>>;
   /** The highest that `bytes` has been. */
   readonly peakBytes: number;
@@ -63,12 +66,22 @@ export function openEntry(bytes: number, tier: Tier, madeBy: string, site: strin
 }
 
 export function moveEntry(entry: Entry, tier: Tier): void {
-  if (!entry.open || entry.tier === tier) return;
-  tiers[entry.tier] -= entry.bytes;
-  tiers[tier] += entry.bytes;
+  if (entry.tier === tier) return;
+  if (entry.open) {
+    tiers[entry.tier] -= entry.bytes;
+    tiers[tier] += entry.bytes;
+  }
   entry.tier = tier;
   const known = living.get(entry.id);
   if (known) known.tier = tier;
+}
+
+/** Counts a closed entry again. */
+export function reopenEntry(entry: Entry): void {
+  if (entry.open) return;
+  entry.open = true;
+  tiers[entry.tier] += entry.bytes;
+  totals.buffers++;
 }
 
 export function closeEntry(entry: Entry): void {

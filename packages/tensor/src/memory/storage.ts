@@ -1,7 +1,7 @@
 /** The buffer behind a tensor and its views, and the three ways in which its memory comes back. */
 import type { Backend, BackendBuffer } from '../backends/backend.ts';
 import { DisposedError, internalError, type OperandInfo } from '../errors.ts';
-import { closeEntry, currentSite, moveEntry, openEntry, type Entry } from './account.ts';
+import { closeEntry, currentSite, moveEntry, openEntry, reopenEntry, type Entry } from './account.ts';
 
 /** What a scope is to the storages made in it. */
 export interface Owner {
@@ -19,6 +19,22 @@ const collected = new FinalizationRegistry<Held>(({ entry, backend, claim }) => 
   closeEntry(entry);
   if (claim) backend.free(claim);
 });
+
+/** What is registered, by claim. */
+const byClaim = new WeakMap<object, Held>();
+
+/**
+ * A buffer that was moved out is the garbage collector's alone: nothing is left to be given back, and it is not counted.
+ * Where many are made without a scope and without the event loop turning, this is what keeps the registry short.
+ */
+export function noteMove(claim: object, out: boolean): void {
+  const held = byClaim.get(claim);
+  if (!held) return;
+  if (out) {
+    collected.unregister(claim);
+    closeEntry(held.entry);
+  } else reopenEntry(held.entry);
+}
 
 export class Storage {
   readonly backend: Backend;
@@ -153,12 +169,16 @@ export class Storage {
     if (this.#registered || this.#buffer === null) return;
     this.#registered = true;
     const claim = this.backend.claim(this.#buffer);
-    collected.register(this, { entry: this.#entry!, backend: this.backend, claim }, this);
+    const held = { entry: this.#entry!, backend: this.backend, claim };
+    if (claim) byClaim.set(claim, held);
+    collected.register(this, held, claim ?? this);
   }
 
   #unregister(): void {
     if (!this.#registered) return;
     this.#registered = false;
-    collected.unregister(this);
+    const claim = this.#buffer && this.backend.claim(this.#buffer);
+    if (claim) byClaim.delete(claim);
+    collected.unregister(claim ?? this);
   }
 }

@@ -39,6 +39,14 @@ export class WasmBackend implements Backend {
     return validates(module.encode());
   }
 
+  get onMove(): ((claim: object, out: boolean) => void) | undefined {
+    return this.#heap.onMove;
+  }
+
+  set onMove(listener: ((claim: object, out: boolean) => void) | undefined) {
+    this.#heap.onMove = listener;
+  }
+
   lacks(op: OpName, dtype: DType): string | null {
     if (recordOf(op).kind !== 'fused') return null;
     if (!fusedKernels[op as FusedOp]) return 'it has no kernel for it';
@@ -67,6 +75,15 @@ export class WasmBackend implements Backend {
 
   set softLimit(bytes: number) {
     this.#heap.softLimit = bytes;
+  }
+
+  /** Bytes of buffers that the heap may hold at most. */
+  get memoryLimit(): number {
+    return this.#heap.limit;
+  }
+
+  set memoryLimit(bytes: number) {
+    this.#heap.limit = bytes;
   }
 
   allocate(dtype: DType, length: number): BackendBuffer {

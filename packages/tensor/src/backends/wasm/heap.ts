@@ -36,7 +36,7 @@ export class WasmBuffer {
 }
 
 export interface HeapOptions {
-  /** Bytes of buffers in the heap above which the oldest are moved out. Default 256 MiB. */
+  /** Bytes of buffers in the heap above which the oldest are moved out. Default 64 MiB; it rises where buffers are soon asked for again. */
   readonly softLimit?: number;
   readonly shared?: boolean;
 }
@@ -62,6 +62,10 @@ export class Heap {
   readonly memory: WasmMemory;
   /** Bytes of buffers in the heap above which the oldest are moved out. Rises where they are soon asked for again. */
   softLimit: number;
+  /** Bytes of buffers that may be in the heap at most. */
+  limit = maxPages * pageBytes;
+  /** See `Backend.onMove`. */
+  onMove: ((claim: object, out: boolean) => void) | undefined;
   readonly #allocator: Allocator;
   #capacity: number;
   #run = 1;
@@ -72,7 +76,7 @@ export class Heap {
   #broughtBack = 0;
 
   /** @param reserved bytes at the start of the memory that are not for buffers */
-  constructor(reserved: number, { softLimit = 256 * 2 ** 20, shared = false }: HeapOptions = {}) {
+  constructor(reserved: number, { softLimit = 64 * 2 ** 20, shared = false }: HeapOptions = {}) {
     const initial = growthPages;
     this.memory = new host!.Memory({ initial, maximum: maxPages, ...(shared && { shared }) });
     this.#capacity = initial * pageBytes;
@@ -139,13 +143,15 @@ export class Heap {
     this.bytes.set(array, buffer.pointer);
     buffer.array = null;
     this.#broughtBack += array.length;
+    this.onMove?.(buffer.home, false);
   }
 
   #settle(buffer: WasmBuffer): void {
-    if (this.#allocator.used + buffer.bytes > this.softLimit)
-      this.#moveOut(this.softLimit * 0.875 - buffer.bytes);
-    const { home } = buffer;
-    home.block = this.#allocator.reuse(buffer.bytes) ?? this.#extend(buffer.bytes);
+    const { bytes, home } = buffer;
+    const soft = Math.min(this.softLimit, this.limit);
+    if (this.#allocator.used + bytes > soft) this.#moveOut(Math.max(0, soft * 0.875 - bytes));
+    if (this.#allocator.used + bytes > this.limit) throw this.#full(bytes);
+    home.block = this.#allocator.reuse(bytes) ?? this.#extend(bytes);
     home.buffer = buffer;
     home.touched = this.#run;
     this.#link(home);
@@ -157,15 +163,20 @@ export class Heap {
       if (needed <= this.#capacity || this.#grow(needed)) return this.#allocator.extend(bytes);
       // No more memory to be had: make room, if there is anything left to move.
       const before = this.#allocator.used;
-      this.#moveOut(Math.min(before / 2, before - bytes));
-      if (this.#allocator.used === before)
-        throw new BackendError(
-          'allocate',
-          `the wasm heap has no room for ${bytes} bytes (${before} are in use)`,
-        );
+      this.#moveOut(Math.max(0, Math.min(before / 2, before - bytes)));
       const block = this.#allocator.reuse(bytes);
       if (block) return block;
+      if (this.#allocator.used === before) throw this.#full(bytes);
     }
+  }
+
+  #full(bytes: number): BackendError {
+    const mebibytes = (n: number): string => `${(n / 2 ** 20).toFixed(1)} MiB`;
+    return new BackendError(
+      'allocate',
+      `${mebibytes(bytes)} do not fit into the wasm heap: ${mebibytes(this.#allocator.used)} are in use, the limit is ${mebibytes(this.limit)}`,
+      { hint: 'smaller batches, scopes that end sooner, or setMemoryLimit() where it was set' },
+    );
   }
 
   #grow(needed: number): boolean {
@@ -191,6 +202,7 @@ export class Heap {
       buffer.array = this.bytes.slice(buffer.pointer, buffer.pointer + buffer.bytes);
       this.#movedOut += buffer.bytes;
       this.release(home);
+      this.onMove?.(home, true);
     }
   }
 

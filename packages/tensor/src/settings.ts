@@ -1,7 +1,7 @@
-/** How many threads compute. */
+/** Settings of the wasm backend: threads and memory. */
 import { backendNames, getBackend } from './backends/registry.ts';
 import { WasmBackend, type ThreadStats } from './backends/wasm/backend.ts';
-import { ValueError } from './errors.ts';
+import { BackendError, ValueError } from './errors.ts';
 
 function wasm(): WasmBackend | null {
   const backend = backendNames().includes('wasm') ? getBackend('wasm') : null;
@@ -23,4 +23,16 @@ export function setThreads(count: number): ThreadStats {
 /** Threads in use. */
 export function threadStats(): ThreadStats {
   return wasm()?.threads ?? { count: 1, helpersReady: 0, lack: 'this host has no WebAssembly with SIMD' };
+}
+
+/**
+ * Sets how many bytes of tensors the wasm heap may hold at most; 4 GiB is what there can be. What is old is moved out to
+ * JavaScript memory before that. An allocation that finds no room throws a BackendError and changes nothing.
+ * @throws ValueError unless `bytes` is a number > 0; BackendError where there is no wasm backend
+ */
+export function setMemoryLimit(bytes: number): void {
+  if (!(bytes > 0)) throw new ValueError('setMemoryLimit', `needs a number of bytes > 0, got ${bytes}`);
+  const backend = wasm();
+  if (!backend) throw new BackendError('setMemoryLimit', 'there is no wasm backend here');
+  backend.memoryLimit = bytes;
 }
