@@ -3,7 +3,7 @@
  *   node --conditions=@infinigrad/source --import tsx examples/readme/results.ts runs/gated-seed0
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { availableParallelism, cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { duration } from '../passkey/display/format.ts';
 import type { StepLine } from '../passkey/events.ts';
@@ -26,5 +26,5 @@ const text = `\`\`\`text
 ${formatTable(plan, tableRows(plan, metrics))}
 \`\`\`
 
-Variant \`${variant}\`, seed ${seed}: ${steps.length} steps in ${duration(seconds)} on one thread of ${cpus()[0]!.model}, Node ${process.version}.`;
+Variant \`${variant}\`, seed ${seed}: ${steps.length} steps in ${duration(seconds)} on ${availableParallelism()} cores of ${cpus()[0]!.model}, Node ${process.version}.`;
 writeFileSync(readme, withResults(readFileSync(readme, 'utf8'), text));
