@@ -1,6 +1,6 @@
 /** Tests passkey retrieval free-running, at lengths far beyond training, with the memory as the only state carried. */
 import { noGrad } from '@infinigrad/autograd';
-import { concat, fromData, Key, type Tensor } from '@infinigrad/tensor';
+import { concat, fromData, Key, scope, type Tensor } from '@infinigrad/tensor';
 import { memoryBytes } from '../infini/memory.ts';
 import type { InfiniTransformer, Memories } from '../infini/model.ts';
 import type { PasskeyRecipe } from './recipe.ts';
@@ -35,7 +35,7 @@ export interface CellReport {
 }
 
 /** Tokens of one call while streaming: enough for the kernels, little for the memory. */
-const chunkTokens = 8192;
+const chunkTokens = 2048;
 
 /**
  * One report for each length and position. The key never lies in the query's own segment. Answers are generated
@@ -104,19 +104,19 @@ function answerFreely(
   let memories: Memories | undefined;
   let stateBytes = 0;
   for (let at = 0; at < lastStart; at += step) {
-    const output = model.forward(piece(at, Math.min(at + step, lastStart)), {
-      ...(memories && { memories }),
-      lastLogits: 0,
+    const options = { ...(memories && { memories }), lastLogits: 0 };
+    const after = scope(() => model.forward(piece(at, Math.min(at + step, lastStart)), options).memories, {
+      fuse: true,
     });
-    stateBytes = memoryBytes(output.memories) / rows;
-    if (!zeroMemory) memories = output.memories;
+    stateBytes = memoryBytes(after) / rows;
+    if (!zeroMemory) memories = after;
   }
   // The last segment up to the query, then each guess appended; the memory before it stays as it is.
   let tokens = piece(lastStart, length - digits);
   const guesses: number[][] = [];
   for (let i = 0; i < digits; i++) {
-    const { logits } = model.forward(tokens, { ...(memories && { memories }), lastLogits: 1 });
-    const guess = logits.argMax(-1);
+    const options = { ...(memories && { memories }), lastLogits: 1 };
+    const guess = scope(() => model.forward(tokens, options).logits.argMax(-1), { fuse: true });
     guesses.push(Array.from(guess.dataSync()));
     tokens = concat([tokens, guess], 1);
   }
