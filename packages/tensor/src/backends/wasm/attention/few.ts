@@ -13,7 +13,7 @@ import {
 } from '../assembler/index.ts';
 import type { ConstantPool } from '../constants.ts';
 import { laneMask } from '../lanes/memory.ts';
-import { forwardCall, forwardItem, type ForwardParts } from './forward.ts';
+import { forwardAreas, forwardCall, forwardItem, type ForwardParts } from './forward.ts';
 import { transposed } from './pack.ts';
 import { buildHide, buildMask } from './scores.ts';
 import { least, panelBytes, parameters, plus, roundedUp, times, type Accumulate } from './shape.ts';
@@ -41,10 +41,12 @@ export function buildFew(
   const p = parameters(fn, ['items', 'count', 'call', 'scratch']);
   const call = forwardCall.at(p.call);
   const item = forwardItem.at(p.items);
-  const area = (name: 'maxima' | 'sums' | 'factors' | 'queries' | 'outputs' | 'scores') =>
-    fn.let(plus(p.scratch, call[name]));
-  const [maxima, sums, factors] = [area('maxima'), area('sums'), area('factors')];
-  const [query, output, scores] = [area('queries'), area('outputs'), area('scores')];
+  const { maxima, sums, factors, queries, outputs, scores } = forwardAreas.placesAt(
+    fn,
+    p.call,
+    forwardCall.bytes,
+    p.scratch,
+  );
   const local = () => fn.local('i32');
   const [row, seen, first, n, k, v, y, width] = [
     local(),
@@ -63,7 +65,7 @@ export function buildFew(
     fn.loop((again) => {
       const q = plus(item.q, times(row, call.stepQ));
       const factor = plus(p.call, forwardCall.place('scale'));
-      fn.do(perform(packLines, q, query, one, one, call.d, call.stepQ, panel, factor));
+      fn.do(perform(packLines, q, queries, one, one, call.d, call.stepQ, panel, factor));
       fn.do(perform(fill, maxima, one, f32.const(lowest)));
       fn.do(perform(fill, sums, one, f32.const(0)));
       fn.set(seen, least(call.keys, plus(item.seen, times(call.causal, row))));
@@ -73,7 +75,7 @@ export function buildFew(
       fn.loop((next) => {
         fn.set(n, least(call.tileKeys, i32.sub(seen, first)));
         fn.set(width, roundedUp(n, 4));
-        fn.do(perform(dots, query, k, scores, n, call.d, call.stepK));
+        fn.do(perform(dots, queries, k, scores, n, call.d, call.stepK));
         fn.if(item.mask, () => {
           const place = plus(plus(item.mask, times(row, call.stepMask)), times(first, call.maskKeys));
           fn.do(perform(mask, scores, place, i32.const(0), call.maskKeys, width, i32.const(0)));
@@ -82,7 +84,7 @@ export function buildFew(
         const vectors = i32.shrUnsigned(width, i32.const(2));
         fn.do(perform(softmax, scores, vectors, maxima, sums, factors));
         const start = select(first, factors, i32.const(0));
-        fn.do(perform(blend, scores, v, output, n, call.dv, call.stepV, start));
+        fn.do(perform(blend, scores, v, outputs, n, call.dv, call.stepV, start));
         fn.advance(k, times(n, call.stepK));
         fn.advance(v, times(n, call.stepV));
         fn.advance(first, n);
@@ -92,7 +94,18 @@ export function buildFew(
       const last = plus(y, times(call.dv, 4));
       fn.do(perform(finish, maxima, sums, factors, last, call.stepY, one));
       fn.do(
-        perform(unpackLines, output, y, one, call.dv, panel, call.stepY, factors, i32.const(0), i32.const(0)),
+        perform(
+          unpackLines,
+          outputs,
+          y,
+          one,
+          call.dv,
+          panel,
+          call.stepY,
+          factors,
+          i32.const(0),
+          i32.const(0),
+        ),
       );
       fn.advance(row, 1);
       fn.branchIf(again, i32.lt(row, item.queries));

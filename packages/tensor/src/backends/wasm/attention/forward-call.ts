@@ -7,8 +7,9 @@ import { arrayOver } from '../fallback.ts';
 import type { WasmBuffer } from '../heap.ts';
 import type { Kernels } from '../kernels.ts';
 import { buildFew, fewQueries, fewTileKeys } from './few.ts';
-import { buildForward, forwardCall, forwardItem, tileKeys } from './forward.ts';
-import { launch, layOut } from './launch.ts';
+import { buildForward, forwardAreas, forwardCall, forwardItem, tileKeys } from './forward.ts';
+import { layOut } from './fields.ts';
+import { launch } from './launch.ts';
 import { leadSteps, lineStep, maskSteps, withUnitLines } from './operands.ts';
 import { accumulate, hasFused, padded, panelBytes, panelColumns, queriesAtOnce } from './shape.ts';
 
@@ -53,7 +54,7 @@ function run(engine: Engine, { inputs, output, attrs }: KernelCall): void {
   const panelsV = Math.max(1, Math.ceil(dv / panelColumns));
   // Not a multiple of 4096 bytes, or the panels would fight for the same lines of the cache.
   const panelStep = few ? panelBytes : lines * panelBytes + 128;
-  const { places, bytes } = layOut({
+  const areas = layOut(forwardAreas, {
     zeros: few ? 0 : (panelsD + 1) * panelBytes,
     maxima: Math.max(lines, 4) * 4,
     sums: Math.max(lines, 4) * 4,
@@ -69,7 +70,6 @@ function run(engine: Engine, { inputs, output, attrs }: KernelCall): void {
     kernel: kernels[few ? 'few' : 'forward']!,
     call: forwardCall,
     values: {
-      ...places,
       scale: attrs['scale'] as number,
       one: 1,
       keys,
@@ -87,6 +87,7 @@ function run(engine: Engine, { inputs, output, attrs }: KernelCall): void {
       zeroVectors: 2 * (panelsD + 1),
     },
     floats: ['scale', 'one'],
+    areas,
     items: sizeOf(lead) * blocks,
     records: 1,
     recordBytes: forwardItem.bytes,
@@ -109,8 +110,7 @@ function run(engine: Engine, { inputs, output, attrs }: KernelCall): void {
         },
       );
     },
-    scratch: bytes,
-    cost: (block * keys * (d + dv + 16)) / 20,
+    cost: (block * keys * (d + dv + 16)) / (causal ? 30 : 18),
   });
 }
 

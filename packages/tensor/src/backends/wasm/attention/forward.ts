@@ -27,7 +27,7 @@ import {
 import { buildFinish, buildSoftmax, lowest } from './softmax.ts';
 import { buildUnpackLines } from './unpack.ts';
 
-/** What is the same for all items of a call. Steps in bytes; areas as bytes behind the start of a lane's scratch memory. */
+/** What is the same for all items of a call; steps in bytes. */
 export const forwardCall = new Fields([
   'scale',
   'one',
@@ -44,6 +44,10 @@ export const forwardCall = new Fields([
   'tileKeys',
   'panelStep',
   'zeroVectors',
+]);
+
+/** The areas of a lane's scratch memory. */
+export const forwardAreas = new Fields([
   'zeros',
   'maxima',
   'sums',
@@ -100,11 +104,8 @@ export function buildForward(
   const p = parameters(fn, ['items', 'count', 'call', 'scratch']);
   const call = forwardCall.at(p.call);
   const item = forwardItem.at(p.items);
-  const area = (name: 'zeros' | 'maxima' | 'sums' | 'factors' | 'scores' | 'keyTile' | 'valueTile') =>
-    fn.let(plus(p.scratch, call[name]));
-  const [zeros, maxima, sums, factors] = [area('zeros'), area('maxima'), area('sums'), area('factors')];
-  const [scores, keyTile, valueTile] = [area('scores'), area('keyTile'), area('valueTile')];
-  const [queries, outputs] = [fn.let(plus(p.scratch, call.queries)), fn.let(plus(p.scratch, call.outputs))];
+  const { zeros, maxima, sums, factors, scores, keyTile, valueTile, queries, outputs } =
+    forwardAreas.placesAt(fn, p.call, forwardCall.bytes, p.scratch);
   const factor = (name: 'scale' | 'one'): I32 => plus(p.call, forwardCall.place(name));
 
   const inner = fn.let(roundedUp(call.d, panelColumns));

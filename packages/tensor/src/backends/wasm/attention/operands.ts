@@ -4,8 +4,11 @@ import { broadcastLayout, type Shape } from '../../../shape.ts';
 import type { BufferView } from '../../backend.ts';
 import type { Engine } from '../engine.ts';
 
-/** Whether elements of a line lie side by side. */
-const unitLines = ({ shape, strides }: BufferView): boolean => shape.at(-1)! <= 1 || strides.at(-1) === 1;
+/** Whether elements of a line lie side by side; those of a mask may be one for all. */
+function unitLines({ shape, strides, dtype }: BufferView): boolean {
+  const step = strides.at(-1);
+  return shape.length === 0 || shape.at(-1)! <= 1 || step === 1 || (step === 0 && dtype === 'bool');
+}
 
 /** Calls `body` with the views, or where their lines are not of elements side by side, with copies. */
 export function withUnitLines(
@@ -13,7 +16,7 @@ export function withUnitLines(
   views: readonly BufferView[],
   body: (views: readonly BufferView[]) => void,
 ): void {
-  const odd = views.findIndex((view) => view.shape.length > 0 && !unitLines(view));
+  const odd = views.findIndex((view) => !unitLines(view));
   if (odd < 0) return body(views);
   engine.withRowMajor(views[odd]!, (copy) => withUnitLines(engine, views.with(odd, copy), body));
 }
@@ -43,5 +46,5 @@ export function maskSteps(
 ): MaskSteps {
   if (!mask) return { lead: lead.map(() => 0), query: 0, key: 0 };
   const { strides } = broadcastLayout(mask, [...lead, queries, keys]);
-  return { lead: strides.slice(0, -2), query: strides.at(-2)!, key: strides.at(-1)! };
+  return { lead: strides.slice(0, -2), query: strides.at(-2)!, key: keys === 1 ? 0 : strides.at(-1)! };
 }
