@@ -1,7 +1,7 @@
 /** One AdamW step over the elements of a parameter. */
 import { adamWFactors } from '../../../ops/updates.ts';
 import { sizeOf } from '../../../shape.ts';
-import { f32x4, i32, v128, type Local, type ModuleBuilder } from '../assembler/index.ts';
+import { f32x4, v128, type Local, type ModuleBuilder } from '../assembler/index.ts';
 import { storeLanes } from '../lanes/memory.ts';
 import type { FusedKernel } from '../structured.ts';
 import { withRowMajors } from './launch.ts';

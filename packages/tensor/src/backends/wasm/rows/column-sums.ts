@@ -15,9 +15,10 @@ import {
   type ValueType,
 } from '../assembler/index.ts';
 import type { Engine } from '../engine.ts';
-import { arrayOver } from '../fallback.ts';
-import type { WasmBuffer } from '../heap.ts';
 import { upperHalf } from '../lanes/lanes.ts';
+import { storeLanes } from '../lanes/memory.ts';
+
+type Int = Local<'i32'>;
 
 /** Lines of a block. */
 const blockLines = 16;
@@ -37,20 +38,51 @@ export function withColumnSums(
 ): void {
   const [vectors, n] = out.shape as [number, number];
   const count = vectors * padded(n);
-  const { heap, threads } = engine;
   const bytes = count * (4 + 8);
+  const finish = engine.kernels.get('column sums', buildFinish)['finish']!;
+  const { heap, threads } = engine;
   engine.borrow(bytes * threads, (pointer) => {
-    heap.bytes.fill(0, pointer, pointer + bytes * threads);
-    body((lane) => pointer + lane * bytes);
-    const result = arrayOver(heap, out.buffer as WasmBuffer, 'f32');
-    const sums = Array.from(
-      { length: threads },
-      (_, lane) => new Float64Array(heap.memory.buffer, pointer + lane * bytes + count * 4, count),
-    );
+    let used = 0;
+    body((lane) => {
+      for (; used <= lane; used++) heap.bytes.fill(0, pointer + used * bytes, pointer + (used + 1) * bytes);
+      return pointer + lane * bytes;
+    });
+    const first = pointer + count * 4;
     for (let v = 0; v < vectors; v++)
-      for (let j = 0; j < n; j++)
-        result[out.offset + v * n + j] = sums.reduce((total, lane) => total + lane[v * padded(n) + j]!, 0);
+      finish(n, used, first + v * padded(n) * 8, bytes, engine.address(out) + v * n * 4);
   });
+}
+
+/** finish(n, lanes, from, step, to): adds up the f64 sums of all lanes. */
+function buildFinish(module: ModuleBuilder): void {
+  const fn = module.function('finish', ['i32', 'i32', 'i32', 'i32', 'i32']);
+  const [n, lanes, from, step, to] = [0, 1, 2, 3, 4].map((i) => fn.param(i, 'i32')) as [
+    Int,
+    Int,
+    Int,
+    Int,
+    Int,
+  ];
+  const [left, at] = [fn.local('i32'), fn.local('i32')];
+  const [low, high] = [fn.local('v128'), fn.local('v128')];
+  const four = (some?: Int): void => {
+    fn.set(low, f64x2.const(0));
+    fn.set(high, f64x2.const(0));
+    fn.set(left, lanes);
+    fn.set(at, from);
+    fn.times(left, () => {
+      fn.set(low, f64x2.add(low, v128.load(at)));
+      fn.set(high, f64x2.add(high, v128.load(at, 16)));
+      fn.advance(at, step);
+    });
+    storeLanes(fn, 'f32', to, { kind: 'f64', low, high }, some);
+  };
+  fn.steps(n, 4, () => {
+    four();
+    fn.advance(from, 32);
+    fn.advance(to, 16);
+  });
+  fn.if(n, () => four(n));
 }
 
 /**
@@ -66,7 +98,7 @@ export function buildBlocks(
   const flush = buildFlush(module);
   const leading = 2 + 2 * own;
   const fn = module.function('run', [...new Array<'i32'>(leading).fill('i32'), ...extras, 'i32']);
-  const at = (i: number): Local<'i32'> => fn.param(i, 'i32');
+  const at = (i: number): Int => fn.param(i, 'i32');
   const [n, lines, sums] = [at(0), at(1), at(leading + extras.length)];
   const width = fn.let(i32.and(i32.add(n, i32.const(3)), i32.const(-4)));
   const bytes = fn.let(i32.shl(width, i32.const(2)));
@@ -88,11 +120,7 @@ export function buildBlocks(
 /** flush(count, from, to): adds f32 to f64, four at a time, and leaves zeros. */
 function buildFlush(module: ModuleBuilder): FunctionBuilder {
   const fn = module.function('flush', ['i32', 'i32', 'i32']);
-  const [count, from, to] = [0, 1, 2].map((i) => fn.param(i, 'i32')) as [
-    Local<'i32'>,
-    Local<'i32'>,
-    Local<'i32'>,
-  ];
+  const [count, from, to] = [0, 1, 2].map((i) => fn.param(i, 'i32')) as [Int, Int, Int];
   fn.steps(count, 4, () => {
     const v = fn.let(v128.load(from));
     const add = (half: typeof v | ReturnType<typeof upperHalf>, offset: number): void =>

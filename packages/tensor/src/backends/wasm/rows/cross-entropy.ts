@@ -124,7 +124,7 @@ function kernel(op: string, isGradient: boolean): FusedKernel {
           })['run']!,
         cost: 1.4,
         // All targets are classes now, or to be ignored: what does not fit an i32 matches none.
-        extras: () => [ignored === (ignored | 0) ? ignored : -1],
+        extras: [ignored === (ignored | 0) ? ignored : -1],
       });
     });
   };

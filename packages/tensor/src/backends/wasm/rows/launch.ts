@@ -48,8 +48,10 @@ export interface LineRun {
   readonly kernel: (mode: Mode) => Kernel;
   /** Nanoseconds for each element of a line. */
   readonly cost: number;
-  /** Further arguments; `lane` as in `Engine.overItems`. */
-  readonly extras?: (lane: number) => readonly number[];
+  /** Further arguments. */
+  readonly extras?: readonly number[];
+  /** One more for each lane, as `Engine.overItems` has them: the address of its own memory. */
+  readonly memory?: (lane: number) => number;
 }
 
 /** Lines that one call of a `down` kernel takes at least, so that pieces of work meet at whole cache lines. */
@@ -94,8 +96,7 @@ export function withLastAxisDense(
 }
 
 function runArranged(engine: Engine, run: LineRun, { mode, sizes, strides }: Arrangement): void {
-  const { axis, operands, cost, extras } = run;
-  const kernel = run.kernel(mode);
+  const { axis, operands, cost, extras = [], memory } = run;
   const full = operands.find(({ kind }) => kind === 'elements')!;
   const n = full.view.shape[axis]!;
   const inner = sizes.length - 1;
@@ -107,17 +108,53 @@ function runArranged(engine: Engine, run: LineRun, { mode, sizes, strides }: Arr
     mode === 'along' ? lineSteps[k]! : kind === 'line' ? 0 : view.strides[axis]! * widths[k]!,
   );
   const unit = mode === 'along' ? 1 : linesAtOnce;
-  eachOuter(
-    sizes.slice(0, Math.max(0, inner)),
+  overOuter(engine, run.kernel(mode), {
+    sizes: sizes.slice(0, Math.max(0, inner)),
     strides,
-    operands.map(({ view }) => view.offset),
-    (at) => {
-      const starts = at.map((p, k) => bases[k]! + p * widths[k]!);
-      engine.overItems(kernel, Math.ceil(lines / unit), unit * (n * cost + 10), (start, count, lane) => {
-        const args = [n, Math.min(count * unit, lines - start * unit)];
-        starts.forEach((p, k) => args.push(p + start * unit * lineSteps[k]!, steps[k]!));
-        return extras ? [...args, ...extras(lane)] : args;
-      });
+    offsets: operands.map(({ view }) => view.offset),
+    items: Math.ceil(lines / unit),
+    cost: unit * (n * cost + 10),
+    inLanes: memory !== undefined,
+    args: (at, start, count, lane) => {
+      const args = [n, Math.min(count * unit, lines - start * unit)];
+      at.forEach((p, k) => args.push(bases[k]! + p * widths[k]! + start * unit * lineSteps[k]!, steps[k]!));
+      args.push(...extras);
+      if (memory) args.push(memory(lane));
+      return args;
     },
-  );
+  });
+}
+
+/** Items for each index of outer axes. */
+export interface OuterRun {
+  readonly sizes: readonly number[];
+  readonly strides: readonly (readonly number[])[];
+  readonly offsets: number[];
+  readonly items: number;
+  /** Nanoseconds for an item. */
+  readonly cost: number;
+  /** Pieces need to know their lanes. */
+  readonly inLanes?: boolean;
+  readonly args: (at: readonly number[], start: number, count: number, lane: number) => readonly number[];
+}
+
+/** Nanoseconds of a call at most, where items can be parted. */
+const callNanoseconds = 50_000;
+
+/** Runs a kernel over all items. */
+export function overOuter(engine: Engine, kernel: Kernel, run: OuterRun): void {
+  const { sizes, strides, offsets, items, cost, args } = run;
+  if (sizes.length === 0 || run.inLanes) {
+    eachOuter(sizes, strides, offsets, (at) =>
+      engine.overItems(kernel, items, cost, (start, count, lane) => args(at, start, count, lane)),
+    );
+    return;
+  }
+  const most = Math.max(1, Math.floor(callNanoseconds / cost));
+  const calls: (readonly number[])[] = [];
+  eachOuter(sizes, strides, offsets, (at) => {
+    for (let start = 0; start < items; start += most)
+      calls.push(args(at, start, Math.min(most, items - start), 0));
+  });
+  engine.overCalls(kernel, calls, cost * Math.min(most, items));
 }

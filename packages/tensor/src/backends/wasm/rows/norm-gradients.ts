@@ -8,7 +8,7 @@ import { buildBlocks, withColumnSums } from './column-sums.ts';
 import { elements, runLines, withLastAxisDense } from './launch.ts';
 import { add, LineCode, mul, sub, type Operand } from './lines.ts';
 import { inverseRoot, mean, meanSquare, moments, normExtras } from './norms.ts';
-import { rounded, Sum } from './sums.ts';
+import { rounded, Sum, TwoSums } from './sums.ts';
 
 type Build = (line: LineCode, operands: readonly Operand[]) => void;
 
@@ -40,14 +40,14 @@ const buildLayer: Build = (line, [dx, g, x, weight, dWeight, dBias]) => {
   const [centre, rest] = [line.everywhere(found.mean), line.everywhere(found.rest)];
   const r = inverseRoot(line, found.variance);
   const scale = line.everywhere(rounded(line, r));
-  const [sum, products] = [new Sum(line), new Sum(line)];
+  const sums = new TwoSums(line);
   line.pass((place) => {
     const h = line.keep(place.within(mul(place.load(g!), place.load(weight!))));
-    sum.add(h);
-    products.add(place.within(mul(h, sub(sub(place.load(x!), centre), rest))));
+    sums.add(h, place.within(mul(h, sub(sub(place.load(x!), centre), rest))));
   });
-  const level = line.everywhere(rounded(line, mean(line, sum.total()[0]!.low)));
-  const slope = line.everywhere(rounded(line, f64x2.mul(r, mean(line, products.total()[0]!.low))));
+  const [total, products] = sums.totals();
+  const level = line.everywhere(rounded(line, mean(line, total)));
+  const slope = line.everywhere(rounded(line, f64x2.mul(r, mean(line, products))));
   line.pass((place) => {
     const slopes = place.load(g!);
     const n = line.keep(mul(sub(sub(place.load(x!), centre), rest), scale));
@@ -92,7 +92,8 @@ function kernel(op: string, build: Build, sums: 1 | 2): FusedKernel {
           operands: [dx, g!, x!, stretched].map(elements),
           kernel: () => compiled(engine),
           cost: 1,
-          extras: (lane) => [attrs['eps'] as number, 1 / n, sumsOf(lane)],
+          extras: [attrs['eps'] as number, 1 / n],
+          memory: sumsOf,
         });
       }),
     );

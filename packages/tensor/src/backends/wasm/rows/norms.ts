@@ -1,11 +1,11 @@
 /** rmsNorm and layerNorm over the last axis. */
 import { broadcastLayout } from '../../../shape.ts';
 import { isEmpty } from '../../js/print.ts';
-import { f32x4, f64x2, i32, v128, type Local, type V128, type ValueType } from '../assembler/index.ts';
+import { f64x2, i32, v128, type Local, type V128, type ValueType } from '../assembler/index.ts';
 import type { FusedKernel } from '../structured.ts';
 import { elements, runLines, withLastAxisDense } from './launch.ts';
 import { add, LineCode, mul, sub, type Operand } from './lines.ts';
-import { rounded, Sum } from './sums.ts';
+import { rounded, Sum, TwoSums } from './sums.ts';
 
 /** Further parameters of a norm's kernel: eps, and one over the length of a line. */
 export const normExtras: readonly ValueType[] = ['f64', 'f64'];
@@ -49,16 +49,15 @@ export function moments(line: LineCode, x: Operand): Moments {
   const turns = line.let(i32.const(2));
   const [middle, variance] = [fn.local('v128'), fn.local('v128')];
   fn.loop((again) => {
-    const sums = line.accumulator(m.f32x4(0));
-    const squares = new Sum(line);
+    const sums = new TwoSums(line);
     line.pass((place) => {
       const d = line.keep(place.within(sub(place.load(x), line.everywhere(centre))));
-      line.combine(sums, d, f32x4.add);
-      squares.add(mul(d, d));
+      sums.add(d, mul(d, d));
     });
-    const off = mean(line, f64x2.promote(line.meet(sums, f32x4.add)[0]!));
+    const [deviations, squares] = sums.totals();
+    const off = mean(line, deviations);
     const offSquare = line.let(f64x2.mul(off, off));
-    fn.set(variance, f64x2.pmax(f64x2.sub(mean(line, squares.total()[0]!.low), offSquare), m.f64x2(0)));
+    fn.set(variance, f64x2.pmax(f64x2.sub(mean(line, squares), offSquare), m.f64x2(0)));
     fn.set(middle, f64x2.add(f64x2.promote(centre), off));
     fn.set(centre, rounded(line, middle));
     fn.advance(turns, -1);
@@ -103,7 +102,7 @@ function kernel(op: string, build: Build): FusedKernel {
             line.eachLine(() => build(line, out, from, weight, bias));
           })['run']!,
         cost: 0.4,
-        extras: () => [attrs['eps'] as number, 1 / shape.at(-1)!],
+        extras: [attrs['eps'] as number, 1 / shape.at(-1)!],
       });
     });
   };

@@ -1,10 +1,9 @@
 /** Rotary positions: the halves of each line, turned by the angles of the line's place in its sequence. */
 import { collapse, isEmpty } from '../../js/print.ts';
 import { f32x4, i32, v128, type Local, type ModuleBuilder } from '../assembler/index.ts';
-import { eachOuter } from '../chunks.ts';
 import { storeLanes } from '../lanes/memory.ts';
 import type { FusedKernel } from '../structured.ts';
-import { withLastAxisDense, withRowMajors } from './launch.ts';
+import { overOuter, withLastAxisDense, withRowMajors } from './launch.ts';
 
 const parameters = ['out', 'x', 'cos', 'sin', 'lines', 'at', 'length', 'half', 'step', 'jump'] as const;
 type Names = (typeof parameters)[number];
@@ -90,8 +89,13 @@ export const rotary: FusedKernel = (engine, { inputs, output }) => {
       const [outStart, xStart, cosStart, sinStart] = [output, from!, cos!, sin!].map((v) =>
         engine.address(v),
       );
-      eachOuter(sizes.slice(0, Math.max(0, inner)), strides, [0, 0], ([outAt, xAt]) =>
-        engine.overItems(kernel, sequences * length, 0.3 * d + 5, (start, count) => {
+      overOuter(engine, kernel, {
+        sizes: sizes.slice(0, Math.max(0, inner)),
+        strides,
+        offsets: [0, 0],
+        items: sequences * length,
+        cost: 0.3 * d + 5,
+        args: ([outAt, xAt], start, count) => {
           const sequence = Math.floor(start / length);
           const at = start - sequence * length;
           return [
@@ -103,8 +107,8 @@ export const rotary: FusedKernel = (engine, { inputs, output }) => {
             at,
             ...tail,
           ];
-        }),
-      );
+        },
+      });
     }),
   );
 };
