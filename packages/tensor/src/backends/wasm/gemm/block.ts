@@ -11,7 +11,7 @@ import {
   type Local,
   type ModuleBuilder,
 } from '../assembler/index.ts';
-import { buildPackB, buildPanel, type PackMode } from './pack.ts';
+import { buildPackB, buildPanel, eachDepth, type PackMode } from './pack.ts';
 import { allI32, blocking, parameters, type TileShape } from './shape.ts';
 import { buildTile, tileParameters, type Edge } from './tile.ts';
 
@@ -88,33 +88,31 @@ function buildTiles(
   };
 }
 
-/**
- * Calls `body` for tile after tile of `left` rows, which are used up: full ones, and so that no small one is left, the last
- * two of about one height.
- */
-function eachTile(
-  fn: FunctionBuilder,
-  shape: TileShape,
-  left: Local<'i32'>,
-  full: () => void,
-  some: (height: I32) => void,
-): void {
-  const enough = i32.ge(left, i32.const(2 * shape.rows));
-  fn.if(enough, () =>
-    fn.loop((again) => {
-      full();
-      fn.advance(left, -shape.rows);
-      fn.branchIf(again, enough);
-    }),
-  );
-  const height = fn.local('i32');
-  fn.loop((again) => {
-    const half = i32.div(i32.add(left, i32.const(1)), i32.const(2));
-    fn.set(height, select(i32.gt(left, i32.const(shape.rows)), half, left));
-    some(height);
-    fn.set(left, i32.sub(left, height));
-    fn.branchIf(again, left);
-  });
+/** How rows are divided: into so many full tiles, and so that no small one is left, two more of about one height (or 0). */
+interface Division {
+  readonly tiles: Local<'i32'>;
+  readonly rest: readonly [Local<'i32'>, Local<'i32'>];
+}
+
+function divide(fn: FunctionBuilder, shape: TileShape): Division & { set: (rows: I32) => void } {
+  const [tiles, high, low] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
+  const height = i32.const(shape.rows);
+  return {
+    tiles,
+    rest: [high, low],
+    set: (rows) => {
+      fn.set(tiles, i32.div(rows, height));
+      fn.set(low, i32.sub(rows, i32.mul(tiles, height)));
+      // One full tile goes together with what is left.
+      fn.if(i32.and(i32.ne(tiles, i32.const(0)), i32.ne(low, i32.const(0))), () => {
+        fn.advance(tiles, -1);
+        fn.advance(low, shape.rows);
+      });
+      const half = i32.div(i32.add(low, i32.const(1)), i32.const(2));
+      fn.set(high, select(i32.gt(low, height), half, low));
+      fn.set(low, i32.sub(low, high));
+    },
+  };
 }
 
 /**
@@ -140,51 +138,49 @@ function buildBlock(
   };
   const fn = module.function('block', allI32(blockParameters.length));
   const p = parameters(fn, blockParameters);
-  const [count, left_, columns] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
+  const [count, columns] = [fn.local('i32'), fn.local('i32')];
   const [a, b, c, panelC] = [fn.local('i32'), fn.local('i32'), fn.local('i32'), fn.local('i32')];
+  const division = divide(fn, shape);
   const bytes = i32.const(shape.bytes);
   const panelBytes = i32.const(shape.columns * shape.bytes);
   const rowA = packA ? fn.let(i32.mul(p.inner, bytes)) : p.lineA;
   const panelB = right === 'direct' ? panelBytes : fn.let(i32.mul(p.inner, panelBytes));
   const sweep = (edge: Edge): void => {
-    const { full, some } = tiles[edge];
-    const args = (height: I32): TileArguments => ({
+    const args = (tiles_: I32, height: I32): TileArguments => ({
       a,
       b,
       c,
+      tiles: tiles_,
       inner: p.inner,
-      stepA: packA ? i32.mul(height, bytes) : left === 'along' ? p.lineA : p.innerA,
+      rowA,
+      stepA: packA ? i32.mul(height, bytes) : p.innerA,
       stepB: p.innerB,
       stepC: p.stepC,
       add: p.add,
       columns,
     });
-    const advance = (height: I32): void => {
-      fn.advance(a, i32.mul(rowA, height));
-      fn.advance(c, i32.mul(p.stepC, height));
+    const advance = (rows: I32): void => {
+      fn.advance(a, i32.mul(rowA, rows));
+      fn.advance(c, i32.mul(p.stepC, rows));
     };
-    fn.set(left_, count);
+    const { full, some } = tiles[edge];
     fn.set(a, packA ? p.scratch : p.a);
     fn.set(c, panelC);
-    eachTile(
-      fn,
-      shape,
-      left_,
-      () => {
-        const height = i32.const(shape.rows);
-        const named = args(height);
-        fn.do(perform(full, ...tileParameters.map((name) => named[name])));
+    fn.if(division.tiles, () => {
+      const named = args(division.tiles, i32.const(shape.rows));
+      fn.do(perform(full, ...tileParameters.map((name) => named[name])));
+      advance(i32.mul(division.tiles, i32.const(shape.rows)));
+    });
+    for (const height of division.rest)
+      fn.if(height, () => {
+        fn.do(some(height, args(i32.const(1), height)));
         advance(height);
-      },
-      (height) => {
-        fn.do(some(height, args(height)));
-        advance(height);
-      },
-    );
+      });
   };
   fn.loop((again) => {
     fn.set(count, select(i32.lt(p.rows, i32.const(blocking.rows)), p.rows, i32.const(blocking.rows)));
-    if (packA) packRows(fn, shape, panels, p, count, [left_, a, c]);
+    division.set(count);
+    if (packA) packRows(fn, shape, packA, panels, p, division);
     fn.set(columns, p.columns);
     fn.set(b, p.b);
     fn.set(panelC, p.c);
@@ -208,34 +204,30 @@ function buildBlock(
   return fn;
 }
 
-/** Packs `count` rows of A, in panels as high as the tiles that read them. */
+/** Packs rows of A, in panels as high as the tiles that read them. */
 function packRows(
   fn: FunctionBuilder,
   shape: TileShape,
+  mode: PackMode,
   panels: readonly FunctionBuilder[],
   p: Locals<'a' | 'inner' | 'lineA' | 'innerA' | 'scratch'>,
-  count: Local<'i32'>,
-  [left, source, target]: readonly [Local<'i32'>, Local<'i32'>, Local<'i32'>],
+  { tiles, rest }: Division,
 ): void {
-  fn.set(left, count);
-  fn.set(source, p.a);
-  fn.set(target, p.scratch);
-  const pack = (panel: FunctionBuilder, height: I32): void => {
-    fn.do(perform(panel, source, target, p.inner, p.lineA, p.innerA, height));
-    fn.advance(source, i32.mul(p.lineA, height));
-    fn.advance(target, i32.mul(i32.mul(p.inner, i32.const(shape.bytes)), height));
-  };
-  eachTile(
-    fn,
-    shape,
-    left,
-    () => pack(panels.at(-1)!, i32.const(shape.rows)),
-    (height) => {
-      panels.forEach((panel, i) =>
-        fn.if(i32.eq(height, i32.const(i + 1)), () => pack(panel, i32.const(i + 1))),
-      );
-    },
-  );
+  const [left, from, to] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
+  eachDepth(fn, mode, p.inner, (done, depth) => {
+    const pack = (height: number): void => {
+      const target = i32.add(to, i32.mul(done, i32.const(height * shape.bytes)));
+      fn.do(perform(panels[height - 1]!, from, target, depth, p.lineA, p.innerA, i32.const(height)));
+      fn.advance(from, i32.mul(p.lineA, i32.const(height)));
+      fn.advance(to, i32.mul(p.inner, i32.const(height * shape.bytes)));
+    };
+    fn.set(left, tiles);
+    fn.set(from, i32.add(p.a, i32.mul(p.innerA, done)));
+    fn.set(to, p.scratch);
+    fn.times(left, () => pack(shape.rows));
+    for (const height of rest)
+      panels.forEach((_, i) => fn.if(i32.eq(height, i32.const(i + 1)), () => pack(i + 1)));
+  });
 }
 
 export const productsParameters = [

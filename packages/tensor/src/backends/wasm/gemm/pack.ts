@@ -8,6 +8,7 @@ import {
   v128,
   type FunctionBuilder,
   type I32,
+  type Local,
   type ModuleBuilder,
 } from '../assembler/index.ts';
 import { allI32, parameters, type TileShape } from './shape.ts';
@@ -33,12 +34,19 @@ export function buildPanel(
   const { bytes, lanes } = shape;
   const row = width * bytes;
   if (mode === 'side') {
-    // Whole vectors: what is written past a row is overwritten by the next one.
+    // Whole vectors, the last one over the one before; where not even one fits in, element by element.
+    const vectors = Array.from({ length: Math.ceil(width / lanes) }, (_, i) =>
+      Math.min(i * lanes, width - lanes),
+    );
     const copy = (times: number): void =>
       fn.steps(inner, times, () => {
         for (let k = 0; k < times; k++) {
-          for (let j = 0; j < width; j += lanes)
-            fn.do(v128.store(target, v128.load(source, j * bytes), k * row + j * bytes));
+          if (width < lanes)
+            for (let j = 0; j < width; j++)
+              copyOne(fn, bytes, source, j * bytes, target, k * row + j * bytes);
+          else
+            for (const j of vectors)
+              fn.do(v128.store(target, v128.load(source, j * bytes), k * row + j * bytes));
           fn.advance(source, innerStep);
         }
         fn.advance(target, times * row);
@@ -127,19 +135,57 @@ export function buildPackB(module: ModuleBuilder, shape: TileShape, mode: PackMo
   ];
   const fn = module.function('packB', allI32(packParameters.length));
   const { source, target, lines, inner, lineStep, innerStep } = parameters(fn, packParameters);
-  const pack = (panel: FunctionBuilder, count: I32): void =>
-    fn.do(perform(panel, source, target, inner, lineStep, innerStep, count));
-  fn.steps(lines, width, () => {
-    pack(panels[0], i32.const(width));
-    fn.advance(source, i32.mul(lineStep, i32.const(width)));
-    fn.advance(target, i32.mul(inner, i32.const(width * bytes)));
+  const [from, to, left] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
+  eachDepth(fn, mode, inner, (done, depth) => {
+    fn.set(from, i32.add(source, i32.mul(innerStep, done)));
+    fn.set(to, target);
+    fn.set(left, lines);
+    const pack = (panel: FunctionBuilder, columns: number, count: I32): void =>
+      fn.do(
+        perform(
+          panel,
+          from,
+          i32.add(to, i32.mul(done, i32.const(columns * bytes))),
+          depth,
+          lineStep,
+          innerStep,
+          count,
+        ),
+      );
+    fn.steps(left, width, () => {
+      pack(panels[0], width, i32.const(width));
+      fn.advance(from, i32.mul(lineStep, i32.const(width)));
+      fn.advance(to, i32.mul(inner, i32.const(width * bytes)));
+    });
+    fn.if(left, () =>
+      fn.if(
+        i32.gt(left, i32.const(lanes)),
+        () => pack(panels[0], width, left),
+        () => pack(panels[1], lanes, left),
+      ),
+    );
   });
-  fn.if(lines, () =>
-    fn.if(
-      i32.gt(lines, i32.const(lanes)),
-      () => pack(panels[0], lines),
-      () => pack(panels[1], lines),
-    ),
-  );
   return fn;
+}
+
+/**
+ * Calls `body` for part after part of the inner axis, so much of it done before. Where lines lie side by side the parts are
+ * short: many elements a step apart would fall on one another in the caches.
+ */
+export function eachDepth(
+  fn: FunctionBuilder,
+  mode: PackMode,
+  inner: I32,
+  body: (done: Local<'i32'>, depth: Local<'i32'>) => void,
+): void {
+  const [done, depth] = [fn.local('i32'), fn.local('i32')];
+  const most = i32.const(mode === 'side' ? 8 : 2 ** 30);
+  fn.set(done, i32.const(0));
+  fn.loop((again) => {
+    fn.set(depth, i32.sub(inner, done));
+    fn.set(depth, select(i32.lt(depth, most), depth, most));
+    body(done, depth);
+    fn.set(done, i32.add(done, depth));
+    fn.branchIf(again, i32.lt(done, inner));
+  });
 }

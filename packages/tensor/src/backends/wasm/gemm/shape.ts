@@ -30,12 +30,12 @@ export const variants: Readonly<Record<'fused' | 'plain', readonly Variant[]>> =
   fused: [
     { rows: 6, unroll: 2, breaks: true },
     { rows: 6, unroll: 4, breaks: false },
-    { rows: 4, unroll: 1, breaks: false },
+    { rows: 4, unroll: 2, breaks: false },
   ],
   plain: [
-    { rows: 5, unroll: 4, breaks: true },
+    { rows: 5, unroll: 8, breaks: true },
     { rows: 5, unroll: 4, breaks: false },
-    { rows: 4, unroll: 4, breaks: true },
+    { rows: 4, unroll: 8, breaks: true },
     { rows: 4, unroll: 4, breaks: false },
   ],
 };
