@@ -12,6 +12,8 @@ import {
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Engine } from '../../src/backends/wasm/engine.ts';
+import { Calibration, calibrationBytes } from '../../src/backends/wasm/gemm/calibrate.ts';
+import { hasFused } from '../../src/backends/wasm/gemm/matmul.ts';
 import { recordOf } from '../../src/ops/table.ts';
 
 const wasm = getBackend('wasm');
@@ -248,5 +250,41 @@ describe('the micro-kernels', () => {
         const [first, ...others] = engines.map((engine) => multiply(engine, shape, transposed));
         for (const other of others) expect(Buffer.compare(bytes(other), bytes(first!))).toBe(0);
       }
+  });
+
+  it('are timed once, without a trace in the sums', () => {
+    const engine = new Engine();
+    const shape = [520, 512, 520] as const;
+    const first = multiply(engine, shape, [false, false]);
+    for (let i = 0; i < 4; i++)
+      expect(Buffer.compare(bytes(multiply(engine, shape, [false, false])), bytes(first))).toBe(0);
+    expect(engine.gemm.variants).toContain(engine.gemm.variant);
+  });
+
+  it('are chosen by the clock', () => {
+    const engine = new Engine();
+    const room = engine.heap.reserve(calibrationBytes);
+    const candidates = engine.gemm.variants;
+    const fused = hasFused();
+    // Time stands still but for the samples of one candidate: the others are faster by far.
+    for (const slow of [0, 1]) {
+      let reading = 0;
+      let sample = 0;
+      const clock = (): number => {
+        // Two readings a sample, four samples of each candidate to warm up, then five rounds of one each.
+        const at = Math.floor(reading++ / 2);
+        const warming = at < 4 * candidates.length;
+        const candidate = warming ? 0 : (at - 4 * candidates.length) % candidates.length;
+        if (reading % 2 === 0) sample += candidate === slow ? 2 : 1;
+        return sample;
+      };
+      const calibration = new Calibration(engine.kernels, () => room, candidates, fused, clock);
+      expect(calibration.after(2 ** 27)).toBe(null);
+      expect(calibration.after(2 ** 28)).toBe(null);
+      const chosen = calibration.after(2 ** 28)!;
+      expect(candidates).toContain(chosen);
+      if (slow === 0) expect(chosen).not.toBe(candidates[0]);
+      expect(calibration.after(2 ** 30)).toBe(null);
+    }
   });
 });

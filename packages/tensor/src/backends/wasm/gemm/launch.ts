@@ -56,27 +56,47 @@ export function launchWhole(
   batch: Batch,
 ): void {
   const cost = (p.rows * p.columns * p.inner) / speed;
-  const args = (start: number, count: number, lane: number): readonly number[] => [
-    count,
-    p.a + start * batch.a,
-    p.b + start * batch.b,
-    p.c + start * batch.c,
-    batch.a,
-    batch.b,
-    batch.c,
-    p.rows,
-    p.columns,
-    p.inner,
-    p.lineA,
-    p.innerA,
-    p.lineB,
-    p.innerB,
-    p.columns * p.bytes,
-    room.left(lane),
-    room.right(lane),
-  ];
-  if (batch.count === 1 || cost * batch.count < worthHandingOut) products(...args(0, batch.count, 0));
-  else engine.overItems(products, batch.count, cost, args);
+  const step = p.columns * p.bytes;
+  if (batch.count === 1 || cost * batch.count < worthHandingOut)
+    products(
+      batch.count,
+      p.a,
+      p.b,
+      p.c,
+      batch.a,
+      batch.b,
+      batch.c,
+      p.rows,
+      p.columns,
+      p.inner,
+      p.lineA,
+      p.innerA,
+      p.lineB,
+      p.innerB,
+      step,
+      room.left(0),
+      room.right(0),
+    );
+  else
+    engine.overItems(products, batch.count, cost, (start, count, lane) => [
+      count,
+      p.a + start * batch.a,
+      p.b + start * batch.b,
+      p.c + start * batch.c,
+      batch.a,
+      batch.b,
+      batch.c,
+      p.rows,
+      p.columns,
+      p.inner,
+      p.lineA,
+      p.innerA,
+      p.lineB,
+      p.innerB,
+      step,
+      room.left(lane),
+      room.right(lane),
+    ]);
 }
 
 /**
@@ -150,17 +170,29 @@ export function launchFewRows(
       const a = p.a + i * batch.a + row * p.lineA;
       const b = p.b + i * batch.b;
       const c = p.c + i * batch.c + row * step;
-      const args = (start: number, count: number): readonly number[] => {
-        const from = start * group;
-        const width = Math.min(count * group, p.columns - from);
-        return dots
-          ? [a, b + from * p.lineB, c + from * p.bytes, width, p.inner, p.lineA, p.lineB, step]
-          : [a, b + from * p.bytes, c + from * p.bytes, width, p.inner, p.lineA, p.innerA, p.innerB, step];
-      };
       const kernel = kernels[`${dots ? 'dot' : 'stream'}${rows}`]!;
       const groups = Math.ceil(p.columns / group);
       const cost = (group * p.inner * rows) / fewRowsSpeed;
-      if (groups * cost < worthHandingOut) kernel(...args(0, groups));
-      else engine.overItems(kernel, groups, cost, args);
+      if (groups * cost < worthHandingOut) kernel(...fewRowsArguments(p, dots, a, b, c, p.columns));
+      else
+        engine.overItems(kernel, groups, cost, (start, count) => {
+          const from = start * group;
+          const width = Math.min(count * group, p.columns - from);
+          return fewRowsArguments(p, dots, a, b + from * p.lineB, c + from * p.bytes, width);
+        });
     }
+}
+
+function fewRowsArguments(
+  { inner, lineA, innerA, lineB, innerB, columns, bytes }: Product,
+  dots: boolean,
+  a: number,
+  b: number,
+  c: number,
+  width: number,
+): number[] {
+  const step = columns * bytes;
+  return dots
+    ? [a, b, c, width, inner, lineA, lineB, step]
+    : [a, b, c, width, inner, lineA, innerA, innerB, step];
 }

@@ -6,7 +6,8 @@ import { arrayOver } from '../fallback.ts';
 import type { WasmBuffer } from '../heap.ts';
 import { validates } from '../host.ts';
 import type { Kernels } from '../kernels.ts';
-import { buildGemm } from './block.ts';
+import { buildGemm, leftAccesses, rightAccesses, type LeftAccess, type RightAccess } from './block.ts';
+import { Calibration } from './calibrate.ts';
 import { buildDots } from './dot.ts';
 import { launchBlocks, launchFewRows, launchWhole, PackingRoom, type Launcher } from './launch.ts';
 import {
@@ -43,12 +44,21 @@ export class Gemm {
   readonly #engine: Launcher;
   readonly #fused = hasFused();
   readonly #room: PackingRoom;
-  readonly #modules = new Map<string, Kernels>();
+  readonly #calibration: Calibration;
+  /** By dtype and by how the operands are read; of the kernels for a few rows. */
+  #blocks: Kernels[] = [];
+  #lines: Kernels[] = [];
   #variant: Variant;
 
   constructor(engine: Launcher) {
     this.#engine = engine;
     this.#room = new PackingRoom(engine.kernels);
+    this.#calibration = new Calibration(
+      engine.kernels,
+      () => this.#room.right(0),
+      this.variants,
+      this.#fused,
+    );
     this.#variant = this.variants[0]!;
   }
 
@@ -64,7 +74,8 @@ export class Gemm {
 
   set variant(variant: Variant) {
     this.#variant = variant;
-    this.#modules.clear();
+    this.#blocks = [];
+    this.#lines = [];
   }
 
   /** [..., m, k] × [..., k, n] in f32 or f64; leading axes broadcast. */
@@ -102,10 +113,10 @@ export class Gemm {
     if (p.rows <= streamedRows ? this.#fewRows(p, batch) : p.columns === 1 && this.#column(p, batch)) return;
     const left = leftAccess(p);
     const right = rightAccess(p);
-    const kernels = this.#kernels(p.dtype, `${left} ${right}`, (module, shape) =>
-      buildGemm(module, shape, left, right),
-    );
     const work = p.rows * p.columns * p.inner;
+    const fastest = this.#calibration.after(work * batch.count);
+    if (fastest) this.variant = fastest;
+    const kernels = this.#kernels(p.dtype, left, right);
     const fits =
       p.inner <= blocking.inner
         ? right === 'direct' || p.columns <= blocking.columns
@@ -126,7 +137,7 @@ export class Gemm {
   #fewRows(p: Product, batch: Batch): boolean {
     const dots = p.innerA === p.bytes && p.innerB === p.bytes;
     if ((!dots && p.lineB !== p.bytes) || p.columns * p.inner < smallVector) return false;
-    const kernels = this.#kernels(p.dtype, dots ? 'dots' : 'streams', dots ? buildDots : buildStreams);
+    const kernels = this.#fewRowsKernels(p.dtype, dots);
     launchFewRows(this.#engine, kernels, dots, p, batch);
     return true;
   }
@@ -136,14 +147,23 @@ export class Gemm {
     return this.#fewRows(transposed(p), { ...batch, a: batch.b, b: batch.a });
   }
 
-  #kernels(dtype: Float, name: string, build: (module: ModuleBuilder, shape: TileShape) => void): Kernels {
-    const key = dtype === 'f32' ? name : `${dtype} ${name}`;
-    let found = this.#modules.get(key);
-    if (!found) {
-      const shape = tileShape(dtype, this.#fused, this.#variant);
-      found = this.#engine.kernels.get(`gemm ${keyOf(shape)} ${name}`, (module) => build(module, shape));
-      this.#modules.set(key, found);
-    }
-    return found;
+  #kernels(dtype: Float, left: LeftAccess, right: RightAccess): Kernels {
+    const key =
+      (leftAccesses.indexOf(left) * 4 + rightAccesses.indexOf(right)) * 2 + (dtype === 'f32' ? 0 : 1);
+    return (this.#blocks[key] ??= this.#compile(dtype, `${left} ${right}`, (module, shape) =>
+      buildGemm(module, shape, left, right),
+    ));
+  }
+
+  #fewRowsKernels(dtype: Float, dots: boolean): Kernels {
+    const key = (dots ? 2 : 0) + (dtype === 'f32' ? 0 : 1);
+    return (this.#lines[key] ??= dots
+      ? this.#compile(dtype, 'dots', buildDots)
+      : this.#compile(dtype, 'streams', buildStreams));
+  }
+
+  #compile(dtype: Float, name: string, build: (module: ModuleBuilder, shape: TileShape) => void): Kernels {
+    const shape = tileShape(dtype, this.#fused, this.#variant);
+    return this.#engine.kernels.get(`gemm ${keyOf(shape)} ${name}`, (module) => build(module, shape));
   }
 }

@@ -13,8 +13,8 @@ export type Float = 'f32' | 'f64';
 
 /**
  * One way to write the micro-kernel. Sixteen registers hold rows × 2 sums, two vectors of B, one of A and (without fused
- * multiply-add) one product: 5 × 2 sums, or 6 × 2 fused, fit. Which is fastest is the engine's affair; the sums are the
- * same, each being taken in the order of the inner axis.
+ * multiply-add) one product: 5 × 2 sums, or 6 × 2 fused, fit; thirty-two hold more. Which is
+ * fastest is the engine's affair; the sums are the same, each being taken in the order of the inner axis.
  */
 export interface Variant {
   /** Rows of a tile of C. */
@@ -31,12 +31,14 @@ export const variants: Readonly<Record<'fused' | 'plain', readonly Variant[]>> =
     { rows: 6, unroll: 2, breaks: true },
     { rows: 6, unroll: 4, breaks: false },
     { rows: 4, unroll: 2, breaks: false },
+    { rows: 8, unroll: 2, breaks: false },
   ],
   plain: [
     { rows: 5, unroll: 8, breaks: true },
     { rows: 5, unroll: 4, breaks: false },
     { rows: 4, unroll: 8, breaks: true },
     { rows: 4, unroll: 4, breaks: false },
+    { rows: 8, unroll: 2, breaks: false },
   ],
 };
 
