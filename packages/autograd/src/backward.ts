@@ -1,5 +1,6 @@
 /** The reverse pass. */
-import { GradientError, isFloat, onesLike, sameShape, type Tensor } from '@infinigrad/tensor';
+import { currentScope, GradientError, isFloat, onesLike, sameShape, type Tensor } from '@infinigrad/tensor';
+import { Consumption } from './consumption.ts';
 import { Pending } from './pending.ts';
 import { Leaf, Node, ruleFor, sourceOf, type Source } from './graph.ts';
 import { enableGrad, noGrad } from './modes.ts';
@@ -9,6 +10,11 @@ export interface BackwardOptions {
   readonly createGraph?: boolean;
   /** Keep what the graph has saved, for another pass over it. Default: as `createGraph`. */
   readonly retainGraph?: boolean;
+  /**
+   * Give back what the graph has saved as soon as it is not needed any more, as far as the innermost scope owns it: for
+   * callers that know that nobody else will look at it. Default false: it goes with its scope.
+   */
+  readonly consume?: boolean;
 }
 
 /** All that the gradient can flow to from these sources, oldest first. */
@@ -35,7 +41,8 @@ export function propagate(
   targets: readonly Source[] | null,
   options: BackwardOptions = {},
 ): Map<Source, Tensor> {
-  const { createGraph = false, retainGraph = createGraph } = options;
+  const { createGraph = false, retainGraph = createGraph, consume = false } = options;
+  const owner = currentScope();
   const pending = new Pending(createGraph);
   const roots: Source[] = [];
   const wanted = targets && new Set<Source>(targets);
@@ -53,6 +60,7 @@ export function propagate(
       for (const source of order)
         if (wanted.has(source) || (source instanceof Node && source.sources.some((s) => s && useful.has(s))))
           useful.add(source);
+    const consumption = consume && !retainGraph ? new Consumption(order, outputs, owner) : null;
     for (let i = order.length - 1; i >= 0; i--) {
       const node = order[i]!;
       const g = pending.gradients.get(node);
@@ -65,7 +73,8 @@ export function propagate(
       );
       node.leave();
       if (!wanted?.has(node)) pending.done(node);
-      if (!retainGraph) node.release();
+      if (consumption) consumption.release(node);
+      else if (!retainGraph) node.release();
     }
   };
   try {

@@ -76,7 +76,7 @@ function gradientsAt(
     [value],
     [cotangent],
     variables.map((x) => sourceOf(x)!),
-    { createGraph, retainGraph },
+    { createGraph, retainGraph, consume: !retainGraph },
   );
 }
 

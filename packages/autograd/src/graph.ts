@@ -16,6 +16,7 @@ import {
   type OpCall,
   type OpName,
   type Shape,
+  type Storage,
   type Tensor,
 } from '@infinigrad/tensor';
 import { recording } from './modes.ts';
@@ -109,6 +110,12 @@ export class Node implements RuleContext {
     for (const saved of this.saved ?? []) if (saved) yield saved.tensor;
     if (this.result) yield this.result.tensor;
     for (const source of this.sources) if (source instanceof Node) yield source;
+  }
+
+  /** Where that which is saved lies, each place once. */
+  storages(): Set<Storage> {
+    const saved = [...(this.saved ?? []), this.result];
+    return new Set(saved.flatMap((s) => (s ? [s.tensor.storage] : [])));
   }
 
   once(g: Tensor, make: () => Tensor): Tensor {

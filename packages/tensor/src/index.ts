@@ -7,6 +7,7 @@ export * from './dtype.ts';
 export * from './errors.ts';
 export * from './shape.ts';
 export {
+  currentScope,
   inScope,
   keep,
   memoryReport,

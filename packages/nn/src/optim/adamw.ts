@@ -135,7 +135,7 @@ export class AdamW {
       throw new ValueError('AdamW.minimize', `the loss is ${value} at step ${this.stepCount + 1}`, {
         hint: 'nothing was changed',
       });
-    loss.backward();
+    loss.backward(undefined, { consume: true });
     this.#update('AdamW.minimize');
     return loss.detach();
   }

@@ -83,6 +83,11 @@ export function openScope(options: ScopeOptions = {}): Scope {
   return new Scope(options);
 }
 
+/** The innermost scope, or null. */
+export function currentScope(): Scope | null {
+  return current;
+}
+
 /** True inside a scope. */
 export function inScope(): boolean {
   return current !== null;
