@@ -1,5 +1,5 @@
 /** NaN, infinities, the largest and the smallest on the wasm kernels along lines, and targets that are no classes. */
-import { apply, IndexError, tensor, withBackend, type OpName } from '@infinigrad/tensor';
+import { apply, getBackend, IndexError, tensor, withBackend, type OpName } from '@infinigrad/tensor';
 import { allClose } from '@infinigrad/tensor/testing';
 import { describe, expect, it } from 'vitest';
 import { range } from '../naive.ts';
@@ -118,13 +118,17 @@ describe('special values, as the reference has them', () => {
         }
       }
   });
-  it('a loss next to nothing keeps its bits', () => {
-    const loss = withBackend('wasm', () =>
-      apply('softmaxCrossEntropy', [tensor([[20, 0, 0, 0, 0]]), tensor([0], { dtype: 'i32' })], {
-        ignoreIndex: -100,
-      }).dataSync(),
-    )[0]!;
-    expect(loss / Math.log1p(4 * Math.exp(-20))).toBeCloseTo(1, 6);
+  it.each([5, 40])('a loss next to nothing keeps its bits, of %d classes', (columns) => {
+    const backend = getBackend('wasm');
+    const x = tensor([range(columns).map((i) => (i === 0 ? 20 : 0))], { backend });
+    const attrs = { ignoreIndex: -100 };
+    const target = tensor([0], { dtype: 'i32', backend });
+    const loss = apply('softmaxCrossEntropy', [x, target], attrs).dataSync()[0]!;
+    const slope = apply('softmaxCrossEntropyGrad', [tensor([1], { backend }), x, target], attrs);
+    const rest = (columns - 1) * Math.exp(-20);
+    expect(loss / Math.log1p(rest)).toBeCloseTo(1, 6);
+    expect(-x.logSoftmax(1).dataSync()[0]! / Math.log1p(rest)).toBeCloseTo(1, 6);
+    expect((-slope.dataSync()[0]! * (1 + rest)) / rest).toBeCloseTo(1, 6);
   });
   it('lines of equal values have no variance, wherever they lie', () => {
     const x = tensor([new Array<number>(21).fill(16777213), new Array<number>(21).fill(-1e-30)]);
