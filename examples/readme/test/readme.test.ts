@@ -19,7 +19,11 @@ import { blocksOf, resultsOf, sectionOf, withResults } from '../markdown.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const guides = join(root, 'docs/guide');
-const documents = [join(root, 'README.md'), ...readdirSync(guides).map((name) => join(guides, name))];
+const documents = [
+  join(root, 'README.md'),
+  ...['tensor', 'autograd', 'nn', 'zoo'].map((name) => join(root, 'packages', name, 'README.md')),
+  ...readdirSync(guides).map((name) => join(guides, name)),
+];
 /** Relative to the root. */
 const everyDocument = [
   'README.md',

@@ -29,10 +29,9 @@ export class Scope implements Owner {
   readonly fuses: boolean;
   #open = true;
 
-  constructor({ fuse = false }: ScopeOptions = {}) {
-    this.#parent = current;
+  constructor(parent: Scope | null, { fuse = false }: ScopeOptions = {}) {
+    this.#parent = parent;
     this.fuses = fuse;
-    current = this;
   }
 
   /** The scope around this one. */
@@ -80,7 +79,7 @@ export interface Scope {
 
 /** A scope until its `close`. Most callers want `scope`. */
 export function openScope(options: ScopeOptions = {}): Scope {
-  return new Scope(options);
+  return (current = new Scope(current, options));
 }
 
 /** The innermost scope, or null. */
@@ -108,7 +107,7 @@ export function newStorage(backend: Backend, buffer: BackendBuffer, bytes: numbe
  * arrays, maps and plain objects of them, with all that their gradients need) and those that were kept.
  */
 export function scope<T>(body: () => T, options: ScopeOptions = {}): T {
-  const inner = new Scope(options);
+  const inner = openScope(options);
   try {
     const result = body();
     if (result instanceof Promise)
@@ -155,7 +154,7 @@ function isPlain(value: object): boolean {
 }
 
 // What a tensor is, without importing it: its module needs this one.
-let isTensor: (value: object) => value is Tensor = (value): value is Tensor => false;
+let isTensor: ((value: object) => value is Tensor) | null = null;
 
 /** Tells scopes what a tensor is. */
 export function recogniseTensors(test: (value: object) => value is Tensor): void {
@@ -170,7 +169,7 @@ function lift(from: Scope, value: unknown): void {
   const visit = (at: unknown): void => {
     if (typeof at !== 'object' || at === null || seen.has(at)) return;
     seen.add(at);
-    if (isTensor(at)) {
+    if (isTensor?.(at)) {
       from.lift(at.storage);
       if (at.attachment) attachments.push(at.attachment);
     } else if (Array.isArray(at) || at instanceof Set) for (const item of at) values.push(item);
@@ -184,8 +183,8 @@ function lift(from: Scope, value: unknown): void {
       if (seen.has(at)) continue;
       seen.add(at);
       for (const held of at.held?.() ?? []) {
-        if (isTensor(held)) values.push(held);
-        else attachments.push(held);
+        if (isTensor?.(held)) values.push(held);
+        else attachments.push(held as Attachment);
       }
     }
   }

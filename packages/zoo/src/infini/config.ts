@@ -74,9 +74,26 @@ const choices = {
   writeGate: ['none', 'sigmoid', 'hard'],
 } as const;
 
+/** More layers than anybody builds: a larger number is a damaged file. */
+const mostLayers = 65536;
+const numbers = [
+  'ropeTheta',
+  'rmsNormEps',
+  'memoryEps',
+  'gateInit',
+  'memoryDecay',
+  'writeGateMargin',
+] as const;
+const flags = ['tieWordEmbeddings', 'positionOnMemory'] as const;
+
 /** Fills in the defaults. @throws ValueError for sizes and options that make no model */
 export function infiniTransformerConfig(options: InfiniTransformerOptions): InfiniTransformerConfig {
+  const fail = (problem: string): never => {
+    throw new ValueError('InfiniTransformer', problem);
+  };
   const { hiddenSize, numHeads, numLayers } = options;
+  if (!Number.isInteger(numLayers) || numLayers < 1 || numLayers > mostLayers)
+    fail(`numLayers must be an integer from 1 to ${mostLayers}, got ${numLayers}`);
   const config: InfiniTransformerConfig = {
     numKvHeads: numHeads,
     headDim: hiddenSize / numHeads,
@@ -101,13 +118,9 @@ export function infiniTransformerConfig(options: InfiniTransformerOptions): Infi
     writeGateMargin: 0.5,
     ...options,
   };
-  const fail = (problem: string): never => {
-    throw new ValueError('InfiniTransformer', problem);
-  };
   const sizes = [
     'vocabSize',
     'hiddenSize',
-    'numLayers',
     'numHeads',
     'numKvHeads',
     'headDim',
@@ -120,6 +133,14 @@ export function infiniTransformerConfig(options: InfiniTransformerOptions): Infi
   if (config.headDim % 2 !== 0) fail(`headDim must be even for rotary positions, got ${config.headDim}`);
   if (numHeads % config.numKvHeads !== 0)
     fail(`numHeads ${numHeads} is not a multiple of numKvHeads ${config.numKvHeads}`);
+  for (const name of numbers)
+    if (!Number.isFinite(config[name])) fail(`${name} must be a finite number, got ${String(config[name])}`);
+  for (const name of flags)
+    if (typeof config[name] !== 'boolean') fail(`${name} must be true or false, got ${String(config[name])}`);
+  if (!(config.ropeTheta > 0)) fail(`ropeTheta must be > 0, got ${config.ropeTheta}`);
+  if (!(config.rmsNormEps >= 0)) fail(`rmsNormEps must be ≥ 0, got ${config.rmsNormEps}`);
+  if (!Array.isArray(config.memoryLayers))
+    fail(`memoryLayers must be a list of layers, got ${String(config.memoryLayers)}`);
   for (const layer of config.memoryLayers)
     if (!Number.isInteger(layer) || layer < 0 || layer >= numLayers)
       fail(`memoryLayers names layer ${layer} of ${numLayers}`);

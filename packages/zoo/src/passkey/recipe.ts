@@ -101,8 +101,23 @@ export function passkeyRecipe(
   if (!Number.isInteger(recipe.maxSegments) || recipe.maxSegments < 2)
     throw new ValueError('passkeyRecipe', `maxSegments must be an integer ≥ 2, got ${recipe.maxSegments}`);
   for (const name of ['learningRate', 'gateLearningRate', 'betaLearningRate', 'clipNorm'] as const)
-    if (!(recipe[name] > 0))
+    if (typeof recipe[name] !== 'number' || !(recipe[name] > 0))
       throw new ValueError('passkeyRecipe', `${name} must be > 0, got ${recipe[name]}`);
+  for (const name of [
+    'seed',
+    'curriculum',
+    'ownSegment',
+    'otherWeight',
+    'weightDecay',
+    'warmupSteps',
+    'finalFactor',
+    'gatePenalty',
+    'prefix',
+  ] as const)
+    if (!Number.isFinite(recipe[name]) || recipe[name] < 0)
+      throw new ValueError('passkeyRecipe', `${name} must be a number ≥ 0, got ${String(recipe[name])}`);
+  if (!['cyclic', 'random'].includes(recipe.filler))
+    throw new ValueError('passkeyRecipe', `filler must be cyclic or random, got '${String(recipe.filler)}'`);
   if (recipe.prefix > 0 && recipe.filler !== 'cyclic')
     throw new ValueError('passkeyRecipe', 'a scaled filler prefix is exact for cyclic filler only');
   return recipe;
