@@ -192,7 +192,11 @@ describe('pieces', () => {
       const total = values.shape[at]!;
       const size = int(1, total + 1);
       const sizes: number[] = [];
-      for (let left = total; left > 0; left -= sizes.at(-1)!) sizes.push(int(0, left));
+      for (let left = total; left > 0; left -= sizes.at(-1)!) {
+        // Pieces may be empty. (They are not all so when choices shrink.)
+        if (int(0, 3) === 3) sizes.push(0);
+        sizes.push(int(1, left));
+      }
       const even = range(Math.ceil(total / size)).map((k) => Math.min(size, total - k * size));
       for (const [pieces, list] of [
         [x.split(size, a), even],
