@@ -1,5 +1,5 @@
 /** Cases of attention, held on wasm against the compositions in f64. */
-import { apply, fromData, full, Key, scope, withBackend, type Attrs, type Tensor } from '@infinigrad/tensor';
+import { apply, fromData, Key, scope, withBackend, type Attrs, type Tensor } from '@infinigrad/tensor';
 import { expectAllClose } from '@infinigrad/tensor/testing';
 import { expect } from 'vitest';
 
@@ -27,6 +27,16 @@ export class Numbers {
     return fromData(data, shape, { dtype: this.#dtype });
   }
 
+  /** As `normal`, between columns of NaN. */
+  amidNaN(shape: readonly number[]): Tensor {
+    const [width, wide] = [shape.at(-1)!, shape.at(-1)! + 9];
+    const inner = this.#draw(shape);
+    const all = new Float32Array((inner.length / width) * wide).fill(NaN);
+    for (let i = 0; i < inner.length; i++) all[Math.floor(i / width) * wide + 2 + (i % width)] = inner[i]!;
+    const leading = shape.slice(0, -1);
+    return this.values(all, [...leading, wide]).slice([...leading.map(() => null), [2, 2 + width]]);
+  }
+
   /** About two thirds are true, and the lines from `hidden` on, one in three, are all false. */
   mask(shape: readonly number[], hidden = Infinity): Tensor {
     const width = shape.at(-1)!;
@@ -48,8 +58,13 @@ export interface Case {
   readonly tolerance?: number;
 }
 
-/** Leaves NaN where scratch memory is going to be. */
-const litter = (): void => scope(() => void full([400_000], NaN));
+const nothing = new Float32Array(300_000).fill(NaN);
+/** Leaves NaN in free memory, large and small, where scratch memory is going to be. */
+const litter = (): void =>
+  scope(() => {
+    for (const size of [300_000, 100_000, 30_000, 10_000, 3000, 1000])
+      for (let i = 0; i < 4; i++) fromData(nothing.subarray(0, size), [size]);
+  });
 
 function largest(x: Tensor): number {
   let most = 1;

@@ -167,6 +167,10 @@ describe('masks', () => {
       }
   });
 
+  it('of more queries than are worked on at a time', () => {
+    check({ inputs: (numbers) => [...plain([2], 300, 90, 4, 4)(numbers), numbers.mask([2, 300, 90])] });
+  });
+
   it('that hide the first tiles of keys', () => {
     const late = Uint8Array.from({ length: 600 }, (_, j) => (j >= 590 ? 1 : 0));
     for (const t of [2, 9])
@@ -216,6 +220,25 @@ describe('views', () => {
       },
       causal: true,
     });
+  });
+
+  it('with NaN before and after each line', () => {
+    for (const [t, s] of [
+      [2, 11],
+      [11, 21],
+    ] as const)
+      for (const [d, dv] of [
+        [5, 3],
+        [11, 13],
+      ] as const)
+        check({
+          inputs: (numbers) => [
+            numbers.amidNaN([2, t, d]),
+            numbers.amidNaN([2, s, d]),
+            numbers.amidNaN([2, s, dv]),
+          ],
+          causal: true,
+        });
   });
 
   it('columns apart, backwards, repeated', () => {
@@ -279,6 +302,16 @@ describe('extreme scores', () => {
 
   it('a scale of 0 or below', () => {
     for (const scale of [0, -0.7]) check({ inputs: plain([2], 20, 90, 8, 8), scale });
+  });
+
+  it('weights beyond f32 are Infinity', () => {
+    const one = (value: number): Tensor => fromData(Float32Array.of(value), [1, 1]);
+    const grads = withBackend('wasm', () => {
+      const y = fromData(Float32Array.of(0, 0), [1, 2]);
+      const g = fromData(Float32Array.of(1, 0), [1, 2]);
+      return apply('attentionGrad', [g, y, one(1), one(300), one(2)], { scale: 1, causal: false });
+    });
+    expect(Array.from(grads.dataSync())).toEqual([Infinity, Infinity, Infinity]);
   });
 
   it('NaN stays in its line', () => {

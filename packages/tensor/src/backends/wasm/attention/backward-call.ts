@@ -80,7 +80,6 @@ function run(engine: Engine, { inputs, output, attrs }: KernelCall): void {
   const tileV = gradTile.keys * panelsV * panelBytes;
   const square = 4 * gradTile.keys * gradTile.queries;
   const areas = layOut(backwardAreas, {
-    zeros: (Math.max(panelsD, panelsV) + 1) * panelBytes,
     sums: 4 * lines + 16,
     pulls: 4 * lines + 16,
     keyColumns: tileD,
@@ -117,7 +116,6 @@ function run(engine: Engine, { inputs, output, attrs }: KernelCall): void {
       stepMask: masked.query,
       maskKeys: masked.key,
       panelStep,
-      zeroVectors: 2 * (Math.max(panelsD, panelsV) + 1),
     },
     floats: ['scale', 'one'],
     areas,

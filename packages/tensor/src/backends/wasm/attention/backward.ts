@@ -40,12 +40,10 @@ export const backwardCall = new Fields([
   'stepMask',
   'maskKeys',
   'panelStep',
-  'zeroVectors',
 ]);
 
 /** The areas of a lane's scratch memory. */
 export const backwardAreas = new Fields([
-  'zeros',
   'sums',
   'pulls',
   'queries',
@@ -116,7 +114,7 @@ export function buildBackward(module: ModuleBuilder, constants: ConstantPool, ac
   const p = parameters(fn, ['items', 'count', 'call', 'scratch']);
   const call = backwardCall.at(p.call);
   const item = backwardItem.at(p.items);
-  const { zeros, sums, pulls, queries, gradients, dQueries, keyColumns, valueColumns, keyLines, ...tile } =
+  const { sums, pulls, queries, gradients, dQueries, keyColumns, valueColumns, keyLines, ...tile } =
     backwardAreas.placesAt(fn, p.call, backwardCall.bytes, p.scratch);
   const { dKeys, dValues, weights, slopes } = tile;
   const factor = (name: 'scale' | 'one'): I32 => plus(p.call, backwardCall.place(name));
@@ -163,7 +161,7 @@ export function buildBackward(module: ModuleBuilder, constants: ConstantPool, ac
       const after = i32.sub(plus(call.rows, -1), query);
       fn.do(perform(mask, weight, place, call.stepMask, call.maskKeys, width, after));
     });
-    fn.if(i32.lt(least(seen, n), width), () => fn.do(perform(hide, weight, seen, call.causal, n, width)));
+    fn.if(i32.lt(seen, width), () => fn.do(perform(hide, weight, seen, call.causal, width)));
     product(gradients, valueColumns, slope, outer);
     const of = (base: I32): I32 => plus(base, times(query, 4));
     const vectors = i32.shrUnsigned(width, i32.const(2));
@@ -212,7 +210,6 @@ export function buildBackward(module: ModuleBuilder, constants: ConstantPool, ac
     add(slopes, queries, dKeys, inner);
   };
 
-  fn.do(perform(fill, zeros, call.zeroVectors, f32.const(0)));
   fn.times(p.count, () => {
     const whole = roundedUp(call.rows, queriesAtOnce);
     const step = call.panelStep;
@@ -228,8 +225,8 @@ export function buildBackward(module: ModuleBuilder, constants: ConstantPool, ac
     fn.loop((next) => {
       fn.set(n, least(i32.const(gradTile.keys), i32.sub(call.keys, first)));
       const some = roundedUp(n, panelColumns);
-      fn.do(perform(packColumns, k, keyColumns, n, call.d, inner, call.stepK, zeros));
-      fn.do(perform(packColumns, v, valueColumns, n, call.dv, outer, call.stepV, zeros));
+      fn.do(perform(packColumns, k, keyColumns, n, call.d, inner, call.stepK));
+      fn.do(perform(packColumns, v, valueColumns, n, call.dv, outer, call.stepV));
       fn.do(perform(packLines, k, keyLines, n, some, call.d, call.stepK, keyPanel, factor('one')));
       // The first four queries of which one sees something here.
       fn.set(row, i32.sub(i32.const(1), seenBy(zero)));

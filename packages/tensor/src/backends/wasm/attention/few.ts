@@ -80,7 +80,7 @@ export function buildFew(
           const place = plus(plus(item.mask, times(row, call.stepMask)), times(first, call.maskKeys));
           fn.do(perform(mask, scores, place, i32.const(0), call.maskKeys, width, i32.const(0)));
         });
-        fn.if(i32.lt(n, width), () => fn.do(perform(hide, scores, n, i32.const(0), n, width)));
+        fn.if(i32.lt(n, width), () => fn.do(perform(hide, scores, n, i32.const(0), width)));
         const vectors = i32.shrUnsigned(width, i32.const(2));
         fn.do(perform(softmax, scores, vectors, maxima, sums, factors));
         const start = select(first, factors, i32.const(0));

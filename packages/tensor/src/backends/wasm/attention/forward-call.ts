@@ -55,7 +55,6 @@ function run(engine: Engine, { inputs, output, attrs }: KernelCall): void {
   // Not a multiple of 4096 bytes, or the panels would fight for the same lines of the cache.
   const panelStep = few ? panelBytes : lines * panelBytes + 128;
   const areas = layOut(forwardAreas, {
-    zeros: few ? 0 : (panelsD + 1) * panelBytes,
     maxima: Math.max(lines, 4) * 4,
     sums: Math.max(lines, 4) * 4,
     factors: Math.max(lines, 4) * 4,
@@ -84,7 +83,6 @@ function run(engine: Engine, { inputs, output, attrs }: KernelCall): void {
       maskKeys,
       tileKeys: tile,
       panelStep,
-      zeroVectors: 2 * (panelsD + 1),
     },
     floats: ['scale', 'one'],
     areas,

@@ -43,12 +43,10 @@ export const forwardCall = new Fields([
   'maskKeys',
   'tileKeys',
   'panelStep',
-  'zeroVectors',
 ]);
 
 /** The areas of a lane's scratch memory. */
 export const forwardAreas = new Fields([
-  'zeros',
   'maxima',
   'sums',
   'factors',
@@ -104,8 +102,12 @@ export function buildForward(
   const p = parameters(fn, ['items', 'count', 'call', 'scratch']);
   const call = forwardCall.at(p.call);
   const item = forwardItem.at(p.items);
-  const { zeros, maxima, sums, factors, scores, keyTile, valueTile, queries, outputs } =
-    forwardAreas.placesAt(fn, p.call, forwardCall.bytes, p.scratch);
+  const { maxima, sums, factors, scores, keyTile, valueTile, queries, outputs } = forwardAreas.placesAt(
+    fn,
+    p.call,
+    forwardCall.bytes,
+    p.scratch,
+  );
   const factor = (name: 'scale' | 'one'): I32 => plus(p.call, forwardCall.place(name));
 
   const inner = fn.let(roundedUp(call.d, panelColumns));
@@ -141,7 +143,8 @@ export function buildForward(
       const after = i32.sub(plus(rows, -1), row);
       fn.do(perform(mask, scores, place, call.stepMask, call.maskKeys, width, after));
     });
-    fn.if(i32.lt(least(limit, n), width), () => fn.do(perform(hide, scores, limit, call.causal, n, width)));
+    // The last tile ends where the last query's keys end, so that `limit` tells its width as well.
+    fn.if(i32.lt(limit, width), () => fn.do(perform(hide, scores, limit, call.causal, width)));
     const vectors = i32.shrUnsigned(width, i32.const(2));
     fn.do(perform(softmax, scores, vectors, of(maxima), of(sums), of(factors)));
     fn.do(
@@ -160,7 +163,6 @@ export function buildForward(
     );
   };
 
-  fn.do(perform(fill, zeros, call.zeroVectors, f32.const(0)));
   fn.times(p.count, () => {
     fn.set(rows, item.queries);
     fn.set(seen, item.seen);
@@ -178,7 +180,7 @@ export function buildForward(
     fn.loop((next) => {
       fn.set(n, least(call.tileKeys, i32.sub(last, first)));
       const lines = roundedUp(n, panelColumns);
-      fn.do(perform(packColumns, k, keyTile, n, call.d, inner, call.stepK, zeros));
+      fn.do(perform(packColumns, k, keyTile, n, call.d, inner, call.stepK));
       fn.do(perform(packLines, v, valueTile, n, lines, call.dv, call.stepV, valuePanel, factor('one')));
       // The first four queries of which one sees something here.
       fn.set(row, i32.and(plus(i32.sub(first, seen), 1), i32.const(-queriesAtOnce)));

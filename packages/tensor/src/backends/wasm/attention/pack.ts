@@ -72,12 +72,12 @@ export function buildPackLines(module: ModuleBuilder): FunctionBuilder {
 }
 
 /**
- * packColumns(source, target, lines, columns, padded columns, line step, zeros): the columns form; lines up to a multiple
- * of eight come from `zeros`, which holds as many bytes as a line and 16 more.
+ * packColumns(source, target, lines, columns, padded columns, line step): the columns form. Where a panel has no eight
+ * lines, its first one stands in for the others.
  */
 export function buildPackColumns(module: ModuleBuilder): FunctionBuilder {
-  const fn = module.function('packColumns', new Array<'i32'>(7).fill('i32'));
-  const p = parameters(fn, ['source', 'target', 'lines', 'columns', 'padded', 'lineStep', 'zeros']);
+  const fn = module.function('packColumns', new Array<'i32'>(6).fill('i32'));
+  const p = parameters(fn, ['source', 'target', 'lines', 'columns', 'padded', 'lineStep']);
   const lines = Array.from({ length: panelColumns }, () => fn.local('i32'));
   const left = fn.local('i32');
   const mask = fn.local('v128');
@@ -86,9 +86,10 @@ export function buildPackColumns(module: ModuleBuilder): FunctionBuilder {
     fn.advance(p.target, 4 * panelBytes);
   };
   fn.loop((again) => {
-    lines.forEach((line, j) =>
-      fn.set(line, select(i32.gt(p.lines, i32.const(j)), plus(p.source, times(p.lineStep, j)), p.zeros)),
-    );
+    lines.forEach((line, j) => {
+      const there = i32.gt(p.lines, i32.const(j));
+      fn.set(line, plus(p.source, select(there, times(p.lineStep, j), i32.const(0))));
+    });
     fn.set(left, p.columns);
     fn.steps(left, 4, () => {
       step((line) => v128.load(line));

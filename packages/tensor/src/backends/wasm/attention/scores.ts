@@ -9,25 +9,25 @@ import {
   type I32,
   type ModuleBuilder,
 } from '../assembler/index.ts';
-import { least, parameters, plus, times } from './shape.ts';
+import { parameters, plus, times } from './shape.ts';
 
 /** -Infinity: the score of a key that is not seen. */
 const unseen = f32x4.const(-Infinity);
 
 /**
- * hide<lines>(scores, seen, slope, keys, width): line i sees the keys before seen + i·slope and before `keys`; the scores of
- * the others, up to `width`, become -Infinity.
+ * hide<lines>(scores, seen, slope, width): line i sees the keys before seen + i·slope; the scores of the others, up to
+ * `width`, become -Infinity.
  */
 export function buildHide(module: ModuleBuilder, lines: number, tileBytes: number): FunctionBuilder {
-  const fn = module.function(`hide${lines}`, new Array<'i32'>(5).fill('i32'));
-  const p = parameters(fn, ['scores', 'seen', 'slope', 'keys', 'width']);
+  const fn = module.function(`hide${lines}`, new Array<'i32'>(4).fill('i32'));
+  const p = parameters(fn, ['scores', 'seen', 'slope', 'width']);
   const column = fn.local('i32');
   const columns = fn.local('v128');
   const limits = Array.from({ length: lines }, (_, i) =>
-    fn.let(i32x4.splat(least(plus(p.seen, times(p.slope, i)), p.keys))),
+    fn.let(i32x4.splat(plus(p.seen, times(p.slope, i)))),
   );
   // The first vector with a key that is not seen.
-  fn.set(column, i32.and(least(p.seen, p.keys), i32.const(-4)));
+  fn.set(column, i32.and(p.seen, i32.const(-4)));
   fn.set(column, select(i32.lt(column, i32.const(0)), i32.const(0), column));
   fn.advance(p.scores, i32.shl(column, i32.const(2)));
   fn.set(columns, i32x4.add(i32x4.splat(column), i32x4.constants(0, 1, 2, 3)));
