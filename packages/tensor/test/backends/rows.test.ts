@@ -4,7 +4,17 @@ import { contiguousPlan, type LayoutPlan } from '@infinigrad/tensor/testing';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import { range } from '../naive.ts';
-import { classes, discrepancy, normal, opOf, repeated, result, rowCases, type Call } from './rows-cases.ts';
+import {
+  classes,
+  confinedResult,
+  discrepancy,
+  normal,
+  opOf,
+  repeated,
+  result,
+  rowCases,
+  type Call,
+} from './rows-cases.ts';
 
 const names = Object.keys(rowCases);
 const callOf = (name: string, rows: number, columns: number): Call => ({
@@ -32,9 +42,18 @@ describe.each(names)('%s', (name) => {
     check(37, 1025);
     check(2, 20_001);
   });
-  it('gives the same bits twice', () => {
-    const call = callOf(name, 131, 67);
-    expect(sameBits(result(call, 'wasm', 'f32'), result(call, 'wasm', 'f32'))).toBe(true);
+  it('gives the same bits twice, wherever the result lies, and writes nothing beside it', () => {
+    for (const [rows, columns] of [
+      [131, 67],
+      [1, 1],
+      [2, 5],
+      [18, 3],
+    ] as const) {
+      const call = callOf(name, rows, columns);
+      const again = confinedResult(call);
+      expect(again, `${rows} × ${columns}`).not.toBeNull();
+      expect(sameBits(result(call, 'wasm', 'f32'), again!)).toBe(true);
+    }
   });
 });
 
@@ -145,6 +164,17 @@ describe.each(Object.keys(layouts))('layout: %s', (layout) => {
     ];
     const parts = range(3).map(() => 420);
     check('adamWStep', { ...call, inputs, parts }, [plan, plain, plan, plan]);
+  });
+});
+
+describe('rotary', () => {
+  it('is right where each of many sequences makes several pieces of work', () => {
+    const shape = [2, 3, 3001, 4];
+    const angles = [normal([3001, 2]), normal([3001, 2])];
+    const plan = { ...contiguousPlan(4), order: [0, 2, 1, 3] };
+    const call = { op: 'rotary', inputs: [normal(shape), ...angles], attrs: {} } as const;
+    expect(discrepancy(call, rowCases['rotary']!, [plan])).toBeNull();
+    expect(confinedResult(call, [plan])).not.toBeNull();
   });
 });
 
