@@ -96,16 +96,16 @@ function readyNpm({ name, packages, program, load, multiply }: NpmPeer): Readied
 }
 
 function readyTorch(): Readied {
-  const python = process.env['INFINIGRAD_PYTHON'] ?? 'python3';
-  const { status, stdout, error } = spawnSync(
-    python,
-    ['-c', 'import numpy, torch; print(torch.__version__)'],
-    { encoding: 'utf8' },
-  );
-  if (error || status !== 0)
+  const named = process.env['INFINIGRAD_PYTHON'];
+  const python = named ?? 'python3';
+  const code = 'import numpy, torch; print(torch.__version__)';
+  const { status, stdout, error } = spawnSync(python, ['-c', code], { encoding: 'utf8' });
+  const which = named === undefined ? 'python3' : 'the Python that INFINIGRAD_PYTHON names';
+  if (error) return { name: 'torch', reason: `${which} does not start` };
+  if (status !== 0)
     return {
       name: 'torch',
-      reason: `${error ? 'there is no Python' : 'the Python at hand has no torch'}; INFINIGRAD_PYTHON can name one that has`,
+      reason: `${which} has no torch and numpy; INFINIGRAD_PYTHON can name one that has`,
     };
   return {
     name: 'torch',

@@ -57,6 +57,11 @@ export function shared({ cpu }: Row): boolean {
   return cpu !== undefined && cpu < ownCore;
 }
 
+/** Without addresses and the folders of this machine, which are nobody's business. */
+function scrub(text: string): string {
+  return text.replaceAll(/\bhttps?:\/\/[^\s'"]+/g, 'its address').replaceAll(/(?:\/[\w.@+-]+){2,}\//g, '…/');
+}
+
 export class Findings {
   readonly rows: Row[] = [];
   readonly gaps: Gap[] = [];
@@ -75,13 +80,14 @@ export class Findings {
     const run = this.run.started;
     return (line) => {
       if ('note' in line) this.note(line.note);
-      else if ('missing' in line) this.gaps.push({ ...line, peer, run });
+      else if ('missing' in line) this.gaps.push({ ...line, missing: scrub(line.missing), peer, run });
       else if ('value' in line) this.rows.push({ ...line, peer, threads, run });
       else ({ threads } = line);
     };
   }
 
-  note(text: string): void {
+  note(told: string): void {
+    const text = scrub(told);
     if (!this.notes.includes(text)) this.notes.push(text);
   }
 
