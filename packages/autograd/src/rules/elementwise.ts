@@ -17,7 +17,7 @@ const mask = (condition: Tensor, like: Tensor): Tensor => condition.cast(like.dt
 /** 1 where a beats b, 1/2 where they are equal, 0 elsewhere: equal values share the gradient. */
 const share = (wins: Tensor, ties: Tensor, like: Tensor): Tensor =>
   mask(wins, like).add(mask(ties, like).mul(0.5));
-const sqrtTwoOverPi = Math.sqrt(2 / Math.PI);
+const twoRootTwoOverPi = 2 * Math.sqrt(2 / Math.PI);
 
 export const arithmetic = {
   add: broadcasting(
@@ -140,17 +140,12 @@ export const functions = {
       .mul(1 / Math.sqrt(2 * Math.PI));
     return g.mul(distribution.add(x.mul(density)));
   }),
-  // ½(1 + t) + ½ x (1 - t²) u' with t = tanh(u), u = √(2/π)(x + 0.044715 x³)
+  // s + x s (1 - s) v' with s = sigmoid(v), v = 2√(2/π)(x + 0.044715 x³)
   geluTanh: fromInput((g, x) => {
     const cubic = x.square().mul(0.044715);
-    const t = x.mul(cubic.add(1)).mul(sqrtTwoOverPi).tanh();
-    const slope = cubic.mul(3).add(1).mul(sqrtTwoOverPi);
-    return g.mul(
-      t
-        .add(1)
-        .add(x.mul(t.square().neg().add(1)).mul(slope))
-        .mul(0.5),
-    );
+    const s = x.mul(cubic.add(1)).mul(twoRootTwoOverPi).sigmoid();
+    const slope = cubic.mul(3).add(1).mul(twoRootTwoOverPi);
+    return g.mul(s.mul(x.mul(s.neg().add(1)).mul(slope).add(1)));
   }),
   // 1 for x > 0, else eˣ = y + 1
   elu: fromBoth((g, x, y) => x.gt(0).where(g, g.mul(y.add(1)))),

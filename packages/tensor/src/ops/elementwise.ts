@@ -11,7 +11,7 @@ import type { Domain, ElementwiseRecord, Operand } from './record.ts';
 const half = ir.constant(0.5);
 const sigmoid = (x: ir.Term): ir.Expr => ir.div(1, ir.add(1, ir.exp(ir.neg(x))));
 const isTrue = (x: ir.Term): ir.Expr => ir.ne(x, 0);
-const sqrtTwoOverPi = Math.sqrt(2 / Math.PI);
+const twoRootTwoOverPi = 2 * Math.sqrt(2 / Math.PI);
 
 /** x / y stays between 1 and 2, away from the jumps of ⌊x / y⌋. */
 const quotientBelowTwo: readonly [Domain, Domain] = [
@@ -138,11 +138,9 @@ export const functions = {
   }),
   geluTanh: unary({
     doc: 'The tanh approximation of gelu (arXiv 1606.08415, eq. for 0.5x(1 + tanh[√(2/π)(x + 0.044715x³)])).',
+    // ½(1 + tanh u) = sigmoid(2u), which keeps its bits where x is far below 0
     define: (x) =>
-      ir.mul(
-        ir.mul(half, x),
-        ir.add(1, ir.tanh(ir.mul(sqrtTwoOverPi, ir.add(x, ir.mul(0.044715, ir.mul(x, ir.mul(x, x))))))),
-      ),
+      ir.mul(x, sigmoid(ir.mul(twoRootTwoOverPi, ir.add(x, ir.mul(0.044715, ir.mul(x, ir.mul(x, x))))))),
     flops: 18,
   }),
   elu: unary({
