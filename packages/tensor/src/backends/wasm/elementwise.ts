@@ -10,6 +10,7 @@ import { eachOuter } from './chunks.ts';
 import type { ConstantPool } from './constants.ts';
 import type { Engine } from './engine.ts';
 import type { WasmBuffer } from './heap.ts';
+import { copyElements } from './indexing/copy.ts';
 import { keep } from './lanes/lanes.ts';
 import { loadLanes, storeLanes, type Access } from './lanes/memory.ts';
 import { kindOf, printLanes } from './lanes/print.ts';
@@ -32,6 +33,16 @@ const attrsKey = (attrs: KernelCall['attrs']): string => {
   return '';
 };
 
+const identities = new WeakMap<ElementwiseRecord, Partial<Record<DType, boolean>>>();
+const first = ir.input(0);
+
+/** True where the op, which has one input and no attributes, leaves it as it is. */
+function isIdentity(record: ElementwiseRecord, dtype: DType): boolean {
+  let known = identities.get(record);
+  if (!known) identities.set(record, (known = {}));
+  return (known[dtype] ??= record.define([first], dtype, {}) === first);
+}
+
 export function runElementwise(
   engine: Engine,
   { op, inputs, output, attrs }: KernelCall,
@@ -45,7 +56,11 @@ export function runElementwise(
   const columnSteps = inputs.map((_, k) => (inner < 0 ? 0 : strides[k + 1]![inner]!));
   const accesses = columnSteps.map(accessOf);
   const dtype = inputs.at(-1)!.dtype;
-  let key = `${op} ${output.dtype} ${attrsKey(attrs)}`;
+  const attributes = attrsKey(attrs);
+  const single = inputs.length === 1 && attributes === '' && accesses[0] !== 'same';
+  if (single && dtype === output.dtype && isIdentity(record, dtype))
+    return copyElements(engine, inputs[0]!, output);
+  let key = `${op} ${output.dtype} ${attributes}`;
   for (let k = 0; k < inputs.length; k++) key += ` ${inputs[k]!.dtype} ${accesses[k]}`;
   const kernel = engine.kernels.get(key, (module, constants) =>
     build(

@@ -3,14 +3,13 @@ import {
   i32,
   perform,
   select,
-  shuffle32,
-  shuffle64,
   v128,
   type FunctionBuilder,
   type I32,
   type Local,
   type ModuleBuilder,
 } from '../assembler/index.ts';
+import { turn } from '../turn.ts';
 import { allI32, parameters, type TileShape } from './shape.ts';
 
 /** How lines lie: side by side (their elements a step apart), along memory, or neither. */
@@ -64,7 +63,10 @@ export function buildPanel(
     fn.steps(inner, lanes, () => {
       let j = 0;
       for (; j + lanes <= width; j += lanes)
-        transpose(fn, shape, lines.slice(j, j + lanes), target, row, j * bytes);
+        turn(
+          fn,
+          lines.slice(j, j + lanes).map((line) => fn.let(v128.load(line))),
+        ).forEach((v, k) => fn.do(v128.store(target, v, k * row + j * bytes)));
       for (; j < width; j++)
         for (let k = 0; k < lanes; k++) copyOne(fn, bytes, lines[j]!, k * bytes, target, k * row + j * bytes);
       for (const p of lines) fn.advance(p, 16);
@@ -88,37 +90,6 @@ function copyOne(
 ): void {
   if (bytes === 4) fn.do(i32.store(to, i32.load(from, fromOffset), toOffset));
   else fn.do(v128.store64Lane(to, v128.load64Zero(from, fromOffset), 0, toOffset));
-}
-
-/** A square block, as wide as a vector, from lines to columns. */
-function transpose(
-  fn: FunctionBuilder,
-  shape: TileShape,
-  lines: readonly I32[],
-  target: I32,
-  row: number,
-  offset: number,
-): void {
-  const v = lines.map((p) => fn.let(v128.load(p)));
-  const put = (k: number, x: ReturnType<typeof v128.load>): void =>
-    fn.do(v128.store(target, x, k * row + offset));
-  if (shape.dtype === 'f64') {
-    put(0, shuffle64(v[0]!, v[1]!, [0, 2]));
-    put(1, shuffle64(v[0]!, v[1]!, [1, 3]));
-    return;
-  }
-  const [a, b] = [
-    fn.let(shuffle32(v[0]!, v[1]!, [0, 4, 1, 5])),
-    fn.let(shuffle32(v[2]!, v[3]!, [0, 4, 1, 5])),
-  ];
-  const [c, d] = [
-    fn.let(shuffle32(v[0]!, v[1]!, [2, 6, 3, 7])),
-    fn.let(shuffle32(v[2]!, v[3]!, [2, 6, 3, 7])),
-  ];
-  put(0, shuffle64(a, b, [0, 2]));
-  put(1, shuffle64(a, b, [1, 3]));
-  put(2, shuffle64(c, d, [0, 2]));
-  put(3, shuffle64(c, d, [1, 3]));
 }
 
 const packParameters = ['source', 'target', 'lines', 'inner', 'lineStep', 'innerStep'] as const;
