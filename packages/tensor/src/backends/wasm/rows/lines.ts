@@ -90,11 +90,7 @@ export class LineCode {
     this.#left = this.fn.local('i32');
   }
 
-  /** How many elements a line has. */
-  get length(): I32 {
-    return this.#n;
-  }
-
+  /** The i-th of the further parameters. */
   extra<T extends ValueType>(i: number, type: T): Local<T> {
     return this.fn.param(2 + 2 * this.operands.length + i, type);
   }
@@ -130,7 +126,6 @@ export class LineCode {
     const { fn, mode } = this;
     const used = new Set<Operand>();
     const go = (width: number, left?: I32): void => body(this.#place(width, used, left));
-    // Code before the loop that depends on what the body uses is put together after it.
     fn.set(this.#left, this.#n);
     this.operands.forEach((o, k) => this.#kinds[k] === 'elements' && fn.set(o.at, o.base));
     if (mode === 'down') {
@@ -185,7 +180,7 @@ export class LineCode {
     };
   }
 
-  /** Locals that hold one number for each line at hand, set at this point. */
+  /** Locals that hold the values of this point. */
   keep(values: Wide): WideLocals {
     return this.once(values, (v) => this.fn.let(v));
   }
@@ -258,7 +253,7 @@ export class LineCode {
 export const wide = <T>(width: number, f: (k: number) => T): readonly T[] =>
   Array.from({ length: width }, (_, k) => f(k));
 
-/** Element by element of two wide values; the second may stand for more. */
+/** Vector by vector; the second may have more of them. */
 export const zip = (a: Wide, b: Wide, op: (x: V128, y: V128) => V128): Wide => a.map((x, k) => op(x, b[k]!));
 export const mul = (a: Wide, b: Wide): Wide => zip(a, b, f32x4.mul);
 export const add = (a: Wide, b: Wide): Wide => zip(a, b, f32x4.add);

@@ -61,7 +61,7 @@ export function moments(line: LineCode, x: Operand): Moments {
     fn.set(middle, f64x2.add(f64x2.promote(centre), off));
     fn.set(centre, rounded(line, middle));
     fn.advance(turns, -1);
-    const farOut = v128.anyTrue(f64x2.gt(offSquare, f64x2.mul(variance, m.f64x2(16))));
+    const farOut = v128.anyTrue(f64x2.gt(offSquare, f64x2.mul(variance, m.f64x2(9))));
     fn.branchIf(again, i32.and(farOut, turns));
   });
   const rest = rounded(line, f64x2.sub(middle, f64x2.promote(centre)));

@@ -19,12 +19,13 @@ function tree(values: Wide, op: (a: V128, b: V128) => V128): V128 {
   return half === 0 ? values[0]! : op(tree(values.slice(0, half), op), tree(values.slice(half), op));
 }
 
+/** A sum for each line at hand. */
 export class Sum {
   readonly #line: LineCode;
   /** In `along` all adds up in one vector. */
   readonly #parts: Pairs;
 
-  /** A sum for each line at hand, 0 at this point. */
+  /** 0 at this point. */
   constructor(line: LineCode) {
     this.#line = line;
     const zero = line.m.f64x2(0);
@@ -43,18 +44,16 @@ export class Sum {
   addEach(values: Wide): void {
     const { mode, fn } = this.#line;
     const halves = values.map((v) => widenHalves(this.#line, v));
-    if (mode === 'along') return this.addWide(halves.flat());
+    if (mode === 'along') {
+      const { low } = this.#parts[0]!;
+      fn.set(low, f64x2.add(low, tree(halves.flat(), f64x2.add)));
+      return;
+    }
     halves.forEach(([low, high], k) => {
       const part = this.#parts[k]!;
       fn.set(part.low, f64x2.add(part.low, low));
       fn.set(part.high, f64x2.add(part.high, high));
     });
-  }
-
-  /** Adds f64 of one line. */
-  addWide(values: Wide): void {
-    const { low } = this.#parts[0]!;
-    this.#line.fn.set(low, f64x2.add(low, tree(values, f64x2.add)));
   }
 
   /** The sums, one for each line at hand. */
@@ -67,7 +66,7 @@ export class Sum {
   }
 }
 
-/** Two sums along a line, of values of which the one lot is as `Sum.add` wants it and so is the other: cheaper than apart. */
+/** Two sums along a line at once, of values as `Sum.add` wants them: cheaper than two of those. */
 export class TwoSums {
   readonly #line: LineCode;
   readonly #first: Local<'v128'>;
