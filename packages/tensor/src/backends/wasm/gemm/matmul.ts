@@ -37,6 +37,8 @@ const largeAlone = 2 ** 20;
 const largeInBatch = 2 ** 22;
 /** Products from which on there are several. */
 const several = 4;
+/** Rows up to which dot products, two rows at a time, beat packing. */
+const mostDottedRows = 6;
 /** Elements of B from which on kernels for a few rows are worth it. */
 const smallVector = 1024;
 
@@ -110,7 +112,8 @@ export class Gemm {
 
   /** May change the product. */
   #multiply(p: Product, batch: Batch): void {
-    if (p.rows <= streamedRows ? this.#fewRows(p, batch) : p.columns === 1 && this.#column(p, batch)) return;
+    if (p.rows <= mostDottedRows && this.#fewRows(p, batch)) return;
+    if (p.columns === 1 && this.#fewRows(transposed(p), { ...batch, a: batch.b, b: batch.a })) return;
     const left = leftAccess(p);
     const right = rightAccess(p);
     const work = p.rows * p.columns * p.inner;
@@ -136,15 +139,11 @@ export class Gemm {
   /** @returns false where there is no kernel of this kind */
   #fewRows(p: Product, batch: Batch): boolean {
     const dots = p.innerA === p.bytes && p.innerB === p.bytes;
-    if ((!dots && p.lineB !== p.bytes) || p.columns * p.inner < smallVector) return false;
+    const streams = p.rows <= streamedRows && p.lineB === p.bytes;
+    if (!(dots || streams) || p.columns * p.inner < smallVector) return false;
     const kernels = this.#fewRowsKernels(p.dtype, dots);
     launchFewRows(this.#engine, kernels, dots, p, batch);
     return true;
-  }
-
-  /** A column is the transpose of a row. */
-  #column(p: Product, batch: Batch): boolean {
-    return this.#fewRows(transposed(p), { ...batch, a: batch.b, b: batch.a });
   }
 
   #kernels(dtype: Float, left: LeftAccess, right: RightAccess): Kernels {

@@ -108,6 +108,8 @@ export function transposed(p: Product): Product {
 
 /** Elements of a matrix that stays in the innermost cache, however it is read. */
 const fewElements = 64 * 64;
+/** Rows of A for which packing B does not pay. */
+const fewRows = 10;
 
 /** Rows are read where they are if they lie along memory: packing them costs more than it gains. */
 export function leftAccess({ bytes, innerA, lineA, columns, rows, inner }: Product): LeftAccess {
@@ -117,6 +119,6 @@ export function leftAccess({ bytes, innerA, lineA, columns, rows, inner }: Produ
 }
 
 export function rightAccess({ bytes, innerB, lineB, columns, rows, inner }: Product): RightAccess {
-  if (lineB === bytes) return rows <= 24 || columns * inner <= fewElements ? 'direct' : 'pack side';
+  if (lineB === bytes) return rows <= fewRows || columns * inner <= fewElements ? 'direct' : 'pack side';
   return innerB === bytes ? 'pack along' : 'pack any';
 }
