@@ -97,7 +97,7 @@ export function backward(y: Tensor, gradient?: Tensor, options: BackwardOptions 
       hint: 'set requiresGrad on an input, outside noGrad',
     });
   checkCotangent('backward', y, gradient);
-  const seed = gradient ?? onesLike(y);
+  const seed = gradient?.cast(y.dtype) ?? onesLike(y);
   const gradients = propagate([y], [seed], null, options);
   (options.createGraph ? enableGrad : noGrad)(() => {
     for (const [source, g] of gradients) if (source instanceof Leaf) source.accumulate(g);
@@ -111,6 +111,8 @@ export function checkCotangent(op: string, y: Tensor, gradient: Tensor | undefin
         operands: [y],
         hint: 'reduce it (sum, mean) or pass the gradient with respect to it',
       });
-  } else if (!sameShape(gradient.shape, y.shape) || !isFloat(gradient.dtype))
+  } else if (!isFloat(gradient.dtype))
+    throw new GradientError(op, 'the gradient must be of floating point', { operands: [y, gradient] });
+  else if (!sameShape(gradient.shape, y.shape))
     throw new GradientError(op, 'output and gradient must have one shape', { operands: [y, gradient] });
 }

@@ -51,10 +51,12 @@ function rebuild(): void {
 
 /** Puts an interceptor on top of those there are; the function returned takes it away again. */
 export function intercept(interceptor: Interceptor): () => void {
-  interceptors.push(interceptor);
+  // A function of its own, so that taking it away twice does not take another of the same.
+  const own: Interceptor = (call, next) => interceptor(call, next);
+  interceptors.push(own);
   rebuild();
   return () => {
-    const at = interceptors.lastIndexOf(interceptor);
+    const at = interceptors.indexOf(own);
     if (at >= 0) interceptors.splice(at, 1);
     rebuild();
   };

@@ -7,7 +7,7 @@ import { arange, fullLike } from './creation.ts';
 import { isFloat, type DType } from './dtype.ts';
 import { DTypeError, IndexError, ShapeError, ValueError } from './errors.ts';
 import type { Range } from './ops/views.ts';
-import { normalizeAxes, normalizeAxis, reducedShape, sizeOf, type Shape } from './shape.ts';
+import { broadcastShapes, normalizeAxes, normalizeAxis, reducedShape, sizeOf, type Shape } from './shape.ts';
 import type { Tensor } from './tensor.ts';
 
 type Axes = number | readonly number[];
@@ -58,6 +58,7 @@ export const compositions = {
   flatten: (x: Tensor, start = 0, end = -1): Tensor => {
     if (x.rank === 0) return x.reshape([1]);
     const [i, j] = [normalizeAxis('flatten', start, x), normalizeAxis('flatten', end, x)];
+    if (i > j) throw new ValueError('flatten', `axis ${start} comes after axis ${end}`, { operands: [x] });
     return x.reshape([...x.shape.slice(0, i), sizeOf(x.shape.slice(i, j + 1)), ...x.shape.slice(j + 1)]);
   },
 
@@ -138,7 +139,8 @@ export const compositions = {
     const at = normalizeAxis('takeAlongAxis', axis, x);
     if (index.rank !== x.rank)
       throw new ShapeError('takeAlongAxis', 'index and tensor must have one rank', { operands: [x, index] });
-    const meet = x.shape.map((n, i) => (i === at ? index.shape[i]! : Math.max(n, index.shape[i]!)));
+    const others = [x, index].map(({ shape, dtype }) => ({ shape: shape.with(at, 1), dtype }));
+    const meet = broadcastShapes('takeAlongAxis', others).with(at, index.shape[at]!);
     return x.expand(meet.map((n, i) => (i === at ? x.shape[i]! : n))).gather(at, index.expand(meet));
   },
 
@@ -188,8 +190,12 @@ export const compositions = {
     return x.matmul(y);
   },
 
-  /** Euclidean norm over axes (all of them unless told). */
-  norm: (x: Tensor, axes?: Axes, keepDims = false): Tensor => x.square().sum(axes, keepDims).sqrt(),
+  /** Euclidean norm over axes (all of them unless told). Where it is 0 its gradient is taken as 0. */
+  norm: (x: Tensor, axes?: Axes, keepDims = false): Tensor => {
+    const squares = x.square().sum(axes, keepDims);
+    const none = squares.eq(0);
+    return none.where(0, none.where(1, squares).sqrt());
+  },
 };
 
 /** Tensors of one shape laid side by side along a new axis (the first unless told). */

@@ -11,6 +11,7 @@ import {
 } from './dtype.ts';
 import { DTypeError, ShapeError, ValueError } from './errors.ts';
 import { newStorage, pin } from './memory/scope.ts';
+import type { Storage } from './memory/storage.ts';
 import type { NestedArray } from './read.ts';
 import { checkShape, contiguousLayout, sizeOf, type Shape } from './shape.ts';
 import { Tensor } from './tensor.ts';
@@ -88,24 +89,25 @@ export function tensor(values: NestedArray | TypedArray, options: CreationOption
   return fromArray(dtype, data, shape, options.backend ?? currentBackend());
 }
 
-const scalarCache = new WeakMap<Backend, Map<string, Tensor>>();
+const scalarCache = new WeakMap<Backend, Map<string, Storage>>();
 const scalarCacheLimit = 256;
 
-/** A tensor of rank 0. Those in frequent use are shared. */
+/** A tensor of rank 0. Those in frequent use share their storage. */
 export function scalar(value: number | boolean, dtype: DType, backend: Backend = currentBackend()): Tensor {
   let cache = scalarCache.get(backend);
   if (!cache) scalarCache.set(backend, (cache = new Map()));
   const number = Number(value);
   const key = `${dtype}${Object.is(number, -0) ? '-0' : number}`;
-  const known = cache.get(key);
-  if (known) return known;
-  const data = allocateArray(dtype, 1);
-  data[0] = dtype === 'bool' ? Number(number !== 0) : number;
-  const made = pin(fromArray(dtype, data, [], backend));
-  if (cache.size >= scalarCacheLimit) cache.delete(cache.keys().next().value!);
-  made.storage.exported = true;
-  cache.set(key, made);
-  return made;
+  let storage = cache.get(key);
+  if (!storage) {
+    const data = allocateArray(dtype, 1);
+    data[0] = dtype === 'bool' ? Number(number !== 0) : number;
+    storage = pin(fromArray(dtype, data, [], backend)).storage;
+    storage.exported = true;
+    if (cache.size >= scalarCacheLimit) cache.delete(cache.keys().next().value!);
+    cache.set(key, storage);
+  }
+  return new Tensor(storage, contiguousLayout([]), dtype);
 }
 
 /** Every element the same; takes the memory of one element until something writes it out. */
@@ -150,7 +152,7 @@ export function fullLike(x: Tensor, value: number): Tensor {
   );
 }
 
-/** start, start + step, … up to but not including `stop`; i32 where all three are integers, else f32. */
+/** start, start + step, … up to but not including `stop`; i32 where all three are integers that it holds, else f32. */
 export function arange(start: number, stop?: number, step = 1, options: CreationOptions = {}): Tensor {
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
   if (step === 0 || ![from, to, step].every(Number.isFinite))
@@ -160,7 +162,8 @@ export function arange(start: number, stop?: number, step = 1, options: Creation
     );
   const dtype = checkDType(
     'arange',
-    options.dtype ?? ([from, to, step].every(Number.isInteger) ? 'i32' : 'f32'),
+    options.dtype ??
+      ([from, to, step].every((n) => Number.isInteger(n) && Math.abs(n) < 2 ** 31) ? 'i32' : 'f32'),
   );
   const data = allocateArray(dtype, Math.max(0, Math.ceil((to - from) / step)));
   for (let i = 0; i < data.length; i++) data[i] = from + i * step;
@@ -177,7 +180,9 @@ export function linspace(
   if (!Number.isInteger(count) || count < 1)
     throw new ValueError('linspace', `needs a count ≥ 1, got ${count}`);
   const data = allocateArray(checkDType('linspace', dtype), count);
-  for (let i = 0; i < count; i++) data[i] = count === 1 ? start : start + ((stop - start) * i) / (count - 1);
+  for (let i = 0; i < count; i++) data[i] = start + ((stop - start) * i) / Math.max(1, count - 1);
+  // Rounding must not miss the end.
+  if (count > 1) data[count - 1] = stop;
   return fromArray(dtype, data, [count], backend);
 }
 

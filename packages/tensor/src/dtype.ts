@@ -1,4 +1,5 @@
 /** Element types, their storage, and the one promotion rule. */
+import { DTypeError } from './errors.ts';
 
 /** From lowest to highest in the promotion order. `bool` is stored as one byte, 0 or 1. */
 export const dtypes = ['bool', 'u8', 'i32', 'f32', 'f64'] as const;
@@ -52,10 +53,16 @@ export function scalarDType(value: number | boolean, beside: DType): DType {
   return beside === 'u8' && (value < 0 || value > 255) ? 'i32' : beside;
 }
 
-/** The dtype of a typed array's elements; Uint8Array reads as u8. */
+/**
+ * The dtype of a typed array's elements; Uint8Array reads as u8.
+ * @throws DTypeError for arrays of other kinds
+ */
 export function dtypeOfArray(array: TypedArray): DType {
   if (array instanceof Float32Array) return 'f32';
   if (array instanceof Float64Array) return 'f64';
   if (array instanceof Int32Array) return 'i32';
-  return 'u8';
+  if (array instanceof Uint8Array) return 'u8';
+  throw new DTypeError('fromData', `a ${(array as object).constructor.name} is no kind of tensor`, {
+    hint: 'Float32Array, Float64Array, Int32Array or Uint8Array; from() of these converts',
+  });
 }

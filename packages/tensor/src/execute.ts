@@ -33,12 +33,18 @@ export function execute({ op, inputs, plan }: OpCall): Tensor {
   const length = sizeOf(shape);
   const buffer = backend.allocate(dtype, length);
   const layout = contiguousLayout(shape);
-  backend.run({
-    op,
-    record,
-    inputs: inputs.map((x) => x.view()),
-    output: { buffer, dtype, ...layout },
-    attrs: plan.attrs,
-  });
+  try {
+    backend.run({
+      op,
+      record,
+      inputs: inputs.map((x) => x.view()),
+      output: { buffer, dtype, ...layout },
+      attrs: plan.attrs,
+    });
+  } catch (error) {
+    const claim = backend.claim(buffer);
+    if (claim) backend.free(claim);
+    throw error;
+  }
   return new Tensor(newStorage(backend, buffer, length * bytesPerElement(dtype), op), layout, dtype);
 }

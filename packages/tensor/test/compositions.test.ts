@@ -521,7 +521,7 @@ describe('refused', () => {
       'takeAlongAxis',
       () => x.takeAlongAxis(zeros([4, 1], { dtype: 'i32' }), 1),
       ShapeError,
-      'cannot stretch',
+      'takeAlongAxis: shapes do not broadcast',
     ],
     ['takeAlongAxis', () => x.takeAlongAxis(zeros([2, 1]), 1), DTypeError, 'input 1 does not accept f32'],
     [
@@ -536,6 +536,7 @@ describe('refused', () => {
       IndexError,
       'takeAlongAxis: axis 2 is out of range',
     ],
+    ['flatten', () => x.flatten(1, 0), ValueError, 'flatten: axis 1 comes after axis 0: [2, 3] f32'],
     ['oneHot', () => x.oneHot(3), DTypeError, 'oneHot: needs integer indices: [2, 3] f32'],
     ['oneHot', () => tensor([true]).oneHot(3), DTypeError, 'oneHot: needs integer indices: [1] bool'],
     ['oneHot', () => index.oneHot(0), ValueError, 'oneHot: needs classes ≥ 1, got 0'],

@@ -397,3 +397,20 @@ describe('dtype and backend', () => {
     expect(currentBackend()).toBe(before);
   });
 });
+
+describe('corners', () => {
+  it('linspace ends where it should, to the bit', () => {
+    expect(linspace(0.3, 0.9, 5, { dtype: 'f64' }).dataSync().at(-1)).toBe(0.9);
+  });
+  it('arange beyond i32 counts in f32', () => {
+    expect(facts(arange(2 ** 31, 2 ** 31 + 512, 256))).toEqual(['f32', [2], [2 ** 31, 2 ** 31 + 256]]);
+  });
+  it('typed arrays that are no kind of tensor are refused', () => {
+    expect(() => fromData(Int8Array.of(-1) as never, [1])).toThrow('a Int8Array is no kind of tensor');
+  });
+  it('what becomes of one scalar is not seen through another', () => {
+    const one = scalar(3.25, 'f64');
+    one.attachment = { mine: true };
+    expect(scalar(3.25, 'f64').attachment).toBeUndefined();
+  });
+});

@@ -3,7 +3,7 @@ import type { DType } from '../dtype.ts';
 import { ShapeError, ValueError, type OperandInfo } from '../errors.ts';
 import { broadcastShapes, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { real, truth, unit } from './domains.ts';
+import { small, truth, unit } from './domains.ts';
 import { anyDType, floats, refused } from './families.ts';
 import type { Attrs, Draw, ErrorCase, FreeFunctions, FusedRecord, InputSpec, Sample } from './record.ts';
 
@@ -39,6 +39,8 @@ function checkAttention(
   const leads = [q, k, v].map(({ shape, dtype }) => ({ shape: shape.slice(0, -2), dtype }));
   let lead = broadcastShapes(op, leads);
   if (mask) {
+    if (mask.shape.length === 0)
+      throw new ShapeError(op, 'the mask needs an axis, for the keys', { operands: inputs });
     const seen = broadcastShapes(op, [{ shape: [...lead, queries, keys], dtype: 'bool' }, mask]);
     if (seen.at(-2) !== queries || seen.at(-1) !== keys)
       throw new ShapeError(op, `the mask does not stretch to [..., ${queries}, ${keys}]`, {
@@ -120,7 +122,7 @@ const attention: FusedRecord<
   },
   sample: (draw) => {
     const { shapes, rest, attrs } = sampleAttention(draw);
-    return { inputs: [...shapes.map((shape) => ({ shape, domain: real })), ...rest], attrs: { ...attrs } };
+    return { inputs: [...shapes.map((shape) => ({ shape, domain: unit })), ...rest], attrs: { ...attrs } };
   },
   errors: attentionErrors([], 3),
   flops: ([q, k, v], plan) =>
@@ -195,7 +197,7 @@ const attentionGrad: FusedRecord<
     const result = [...lead, shapes[0].at(-2)!, shapes[2].at(-1)! + 1];
     // Any y will do; a small one, so that no weight e^(score - y) drowns the others.
     return {
-      inputs: [result, result, ...shapes].map((shape) => ({ shape, domain: unit })),
+      inputs: [result, result, ...shapes].map((shape) => ({ shape, domain: small })),
       attrs: { ...attrs },
     };
   },
@@ -240,6 +242,7 @@ function attentionErrors(before: ErrorCase['inputs'], maskAt: number): ErrorCase
       causal: true,
     }),
     row(qkv, 'must be finite', { scale: NaN, causal: false }, 'ValueError'),
+    row([...qkv, { shape: [], dtype: 'bool' }], 'the mask needs an axis'),
     row([...qkv, { shape: [5, 2], dtype: 'bool' }], 'do not broadcast'),
     row(
       [...qkv, { shape: [2, 2], dtype: 'f32' }],

@@ -110,7 +110,7 @@ const softmaxCrossEntropyGrad: FusedRecord<
   compose: ([g, logits, targets], { ignoreIndex }) => {
     const { safe, counts } = counted(targets!, ignoreIndex as number);
     const pull = counts.where(g!, 0).unsqueeze(-1);
-    const spread = logits!.softmax(-1).mul(pull);
+    const spread = counts.unsqueeze(-1).where(logits!.softmax(-1).mul(pull), 0);
     return spread.scatterAdd(-1, safe.unsqueeze(-1), pull.neg());
   },
   sample: (draw) => {
