@@ -93,8 +93,12 @@ export class Engine {
   }
 
   #launch(kernel: Kernel, lanes: number, calls: (lane: number) => readonly (readonly number[])[]): void {
+    if (lanes === 1) {
+      for (const numbers of calls(0)) kernel(...numbers);
+      return;
+    }
     const lists = Array.from({ length: lanes }, (_, lane) => calls(lane));
-    if (lanes > 1 && this.#helpers > 0 && this.#threadPool().run(kernel, lists)) return;
+    if (this.#helpers > 0 && this.#threadPool().run(kernel, lists)) return;
     for (const list of lists) for (const numbers of list) kernel(...numbers);
   }
 

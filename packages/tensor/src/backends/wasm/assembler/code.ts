@@ -9,8 +9,21 @@ export interface Callee {
   index: number;
 }
 
-/** Bytes of the body of a function; a callee stands for its number. */
-export type Code = readonly (number | Callee)[];
+/** Bytes; a callee stands for its number, and a piece of code for its bytes, so that pieces are put together without copying. */
+export type Code = readonly (number | Callee | Code)[];
+
+/** Appends the bytes of a piece of code, with the numbers of its callees in place. */
+export function appendCode(bytes: number[], code: Code): void {
+  for (const item of code)
+    if (typeof item === 'number') bytes.push(item);
+    else if (Array.isArray(item)) appendCode(bytes, item as Code);
+    else appendBytes(bytes, unsigned((item as Callee).index));
+}
+
+/** Appends bytes to bytes. */
+export function appendBytes(bytes: number[], more: readonly number[]): void {
+  for (let i = 0; i < more.length; i++) bytes.push(more[i]!);
+}
 
 /** Code that leaves one value on the stack. Using it twice computes it twice: `FunctionBuilder.let` keeps it. */
 export interface Value<T extends ValueType = ValueType> {

@@ -1,5 +1,7 @@
 /** Builds the body of one function: statements in order, with structured control. */
 import {
+  appendBytes,
+  appendCode,
   typeBytes,
   unsigned,
   type Action,
@@ -22,8 +24,8 @@ export class FunctionBuilder implements Callee {
   readonly result: ValueType | null;
   index = -1;
   readonly #locals: ValueType[] = [];
-  readonly #preamble: (number | Callee)[] = [];
-  readonly #body: (number | Callee)[] = [];
+  readonly #preamble: Code[number][] = [];
+  readonly #body: Code[number][] = [];
   readonly #hoisted = new Map<string, Local>();
   #depth = 0;
 
@@ -56,7 +58,7 @@ export class FunctionBuilder implements Callee {
   }
 
   set<T extends ValueType>(local: Local<T>, value: Value<T>): void {
-    this.#body.push(...value.code, 0x21, ...unsigned(local.index));
+    this.#body.push(value.code, 0x21, unsigned(local.index));
   }
 
   /** A local that holds a value from the function's start on; one key names one value. */
@@ -65,18 +67,18 @@ export class FunctionBuilder implements Callee {
     if (known) return known as Local<T>;
     const made = value();
     const local = this.local(made.type);
-    this.#preamble.push(...made.code, 0x21, ...unsigned(local.index));
+    this.#preamble.push(made.code, 0x21, unsigned(local.index));
     this.#hoisted.set(key, local);
     return local;
   }
 
   do(action: Action): void {
-    this.#body.push(...action.code);
+    this.#body.push(action.code);
   }
 
   /** Leaves the function with a value. */
   return(value: Value): void {
-    this.#body.push(...value.code, 0x0f);
+    this.#body.push(value.code, 0x0f);
   }
 
   #structure(opcode: number, body: (label: Label) => void, otherwise?: (label: Label) => void): void {
@@ -102,12 +104,12 @@ export class FunctionBuilder implements Callee {
   }
 
   if(condition: I32, then: () => void, otherwise?: () => void): void {
-    this.#body.push(...condition.code);
+    this.#body.push(condition.code);
     this.#structure(0x04, then, otherwise);
   }
 
   branchIf(label: Label, condition: I32): void {
-    this.#body.push(...condition.code, 0x0d, ...unsigned(this.#depth - label.depth));
+    this.#body.push(condition.code, 0x0d, unsigned(this.#depth - label.depth));
   }
 
   /** Adds to an i32 local. */
@@ -145,14 +147,13 @@ export class FunctionBuilder implements Callee {
       if (last?.[1] === type) last[0]++;
       else runs.push([1, type]);
     }
-    const code: Code = [...this.#preamble, ...this.#body, 0x0b];
-    const body = [
-      ...unsigned(runs.length),
-      ...runs.flatMap(([count, type]) => [...unsigned(count), typeBytes[type]]),
-    ];
-    for (const item of code)
-      if (typeof item === 'number') body.push(item);
-      else body.push(...unsigned(item.index));
-    return [...unsigned(body.length), ...body];
+    const body = unsigned(runs.length);
+    for (const [count, type] of runs) appendBytes(body, [...unsigned(count), typeBytes[type]]);
+    appendCode(body, this.#preamble);
+    appendCode(body, this.#body);
+    body.push(0x0b);
+    const bytes = unsigned(body.length);
+    appendBytes(bytes, body);
+    return bytes;
   }
 }

@@ -18,7 +18,7 @@ export type V128 = Value<'v128'>;
 
 type Op = readonly number[];
 
-const value = <T extends ValueType>(type: T, ...parts: Code[]): Value<T> => ({ type, code: parts.flat() });
+const value = <T extends ValueType>(type: T, ...parts: Code[]): Value<T> => ({ type, code: parts });
 const unary =
   <A extends ValueType, R extends ValueType>(_: A, result: R, op: Op) =>
   (a: Value<A>): Value<R> =>
@@ -34,7 +34,7 @@ const load =
 const store =
   <A extends ValueType>(_: A, op: Op) =>
   (address: I32, stored: Value<A>, offset = 0): Action => ({
-    code: [...address.code, ...stored.code, ...op, 0, ...unsigned(offset)],
+    code: [address.code, stored.code, op, 0, unsigned(offset)],
   });
 const simd = (op: number): Op => [0xfd, ...unsigned(op)];
 
@@ -103,7 +103,7 @@ const loadLane =
 const storeLane =
   (op: number) =>
   (address: I32, stored: V128, lane: number, offset = 0): Action => ({
-    code: [...address.code, ...stored.code, ...simd(op), 0, ...unsigned(offset), lane],
+    code: [address.code, stored.code, simd(op), 0, unsigned(offset), lane],
   });
 const multiplyAdd =
   (op: number) =>
@@ -280,6 +280,6 @@ export function call<T extends ValueType>(
 /** A function called for what it does. */
 export function perform(callee: Callee, ...args: Value[]): Action {
   return {
-    code: [...args.flatMap((a) => [...a.code]), 0x10, callee, ...(callee.result === null ? [] : [0x1a])],
+    code: [...args.map((a) => a.code), 0x10, callee, callee.result === null ? [] : [0x1a]],
   };
 }

@@ -1,5 +1,5 @@
 /** Puts functions together as a module over an imported memory. */
-import { typeBytes, unsigned, type Callee, type ValueType } from './code.ts';
+import { appendBytes, typeBytes, unsigned, type Callee, type ValueType } from './code.ts';
 import { FunctionBuilder } from './function.ts';
 
 /** A function of the host that the module calls. */
@@ -12,11 +12,16 @@ export const importModule = 'env';
 
 /** `\0asm`, version 1. */
 const magic = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
-const vector = (items: readonly (readonly number[])[]): number[] => [
-  ...unsigned(items.length),
-  ...items.flat(),
-];
-const section = (id: number, body: readonly number[]): number[] => [id, ...unsigned(body.length), ...body];
+const vector = (items: readonly (readonly number[])[]): number[] => {
+  const bytes = unsigned(items.length);
+  for (const item of items) appendBytes(bytes, item);
+  return bytes;
+};
+const section = (id: number, body: readonly number[]): number[] => {
+  const bytes = [id, ...unsigned(body.length)];
+  appendBytes(bytes, body);
+  return bytes;
+};
 const text = (s: string): number[] => {
   const bytes = [...s].map((c) => c.charCodeAt(0));
   return [...unsigned(bytes.length), ...bytes];
@@ -82,13 +87,20 @@ export class ModuleBuilder {
       ...unsigned(maximum),
     ]);
     const functionTypes = this.#functions.map(typeOf);
-    return Uint8Array.from([
-      ...magic,
-      ...section(1, vector(types)),
-      ...section(2, vector(importEntries)),
-      ...section(3, vector(functionTypes)),
-      ...section(7, vector(this.#functions.map((f) => [...text(f.name), 0, ...unsigned(f.index)]))),
-      ...section(10, vector(this.#functions.map((f) => f.encode()))),
-    ]);
+    const sections = [
+      magic,
+      section(1, vector(types)),
+      section(2, vector(importEntries)),
+      section(3, vector(functionTypes)),
+      section(7, vector(this.#functions.map((f) => [...text(f.name), 0, ...unsigned(f.index)]))),
+      section(10, vector(this.#functions.map((f) => f.encode()))),
+    ];
+    const bytes = new Uint8Array(sections.reduce((total, { length }) => total + length, 0));
+    let at = 0;
+    for (const part of sections) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    return bytes;
   }
 }
