@@ -41,15 +41,11 @@ interface Flags {
   readonly full?: boolean;
 }
 
-/** The demonstration: the gated recipe reaches full accuracy in 350 steps. `--full` is each recipe as it was measured. */
-const quick = {
-  steps: { gated: 350 } as Partial<Record<PasskeyVariant, number>>,
-  maxLength: 32_768,
-  samples: 16,
-};
-const full = { maxLength: 131_072, samples: 64 };
+/** Lengths and samples; the recipe says the rest. `--full` takes as many samples as when the recipe was measured. */
+const usualEvaluation = { maxLength: 131_072, samples: 16 };
+const fullSamples = 64;
 /** The controls are evaluated up to this multiple of the training length, or with `--full` up to the longest. */
-const quickControlMultiple = 16;
+const usualControlMultiple = 16;
 /** Tokens of one cell: what is held at once. */
 const maxCellTokens = 2 ** 28;
 
@@ -58,9 +54,11 @@ const usual = passkeyRecipe('gated');
 const examples = `
 Examples, each after ${startCommand}:
   (no options)                   train the gated model and its control, evaluate
-                                 up to 256 times the training length
-  --full                         the whole recipe, evaluated up to 1,024 times
-                                 the training length
+                                 up to 1,024 times the training length
+  --full                         four times the samples, the controls at all
+                                 lengths
+  --max-length 1048576 --samples 8 --no-control
+                                 up to 8,192 times the training length
   --variant published --seed 1   the paper's equations as they stand
   --steps 20 --no-control --max-length 128 --samples 4
                                  a first look
@@ -103,19 +101,19 @@ function command(write: (text: string) => void): Command {
     .addOption(new Option('--variant <name>', 'which recipe (default: gated)').choices([...passkeyVariants]))
     .option(
       '--steps <n>',
-      `training steps (default: ${passkeyVariants.map((v) => `${quick.steps[v] ?? passkeyRecipe(v).steps} for ${v}`).join(', ')})`,
+      `training steps (default: ${passkeyVariants.map((v) => `${passkeyRecipe(v).steps} for ${v}`).join(', ')})`,
       integer(1, 1_000_000),
     )
     .option('--seed <n>', 'decides weights and data (default: 0)', integer(0, 2 ** 32 - 1))
     .option('--out <dir>', 'folder of the run (default: runs/<variant>-seed<seed>)', folder)
     .option(
       '--max-length <tokens>',
-      `longest evaluated sequence (default: ${quick.maxLength})`,
+      `longest evaluated sequence (default: ${usualEvaluation.maxLength})`,
       integer(1, 2 ** 24),
     )
     .option(
       '--samples <n>',
-      `evaluated sequences a length and position (default: ${quick.samples})`,
+      `evaluated sequences a length and position (default: ${usualEvaluation.samples})`,
       integer(1, 10_000),
     )
     .option('--batch-size <n>', `sequences a step (default: ${usual.batchSize})`, integer(1, 4096))
@@ -136,10 +134,7 @@ function command(write: (text: string) => void): Command {
     .option('--learning-rate <x>', `peak learning rate (default: ${usual.learningRate})`, positive)
     .option('--no-control', 'do not train the same model without memory beside it')
     .option('--resume <dir>', 'go on with the run in this folder', folder)
-    .option(
-      '--full',
-      `the recipe as measured: all steps, ${full.samples} samples, up to ${full.maxLength} tokens`,
-    )
+    .option('--full', `${fullSamples} samples, and the controls at all lengths`)
     .addHelpText('after', examples)
     .helpOption('--help', 'show this')
     .exitOverride()
@@ -209,16 +204,13 @@ function flagOf(name: keyof Flags): string {
 
 function newRun(flags: Flags): RunRequest {
   const { variant = 'gated', hiddenSize, control, full: all = false } = flags;
-  const defaults = all ? full : quick;
-  const steps = flags.steps ?? (all ? undefined : quick.steps[variant]);
   const picked = Object.fromEntries(
-    (['seed', 'batchSize', 'numHeads', 'segmentLength', 'digits', 'filler', 'learningRate'] as const).flatMap(
-      (name) => (flags[name] === undefined ? [] : [[name, flags[name]]]),
-    ),
+    (
+      ['steps', 'seed', 'batchSize', 'numHeads', 'segmentLength', 'digits', 'filler', 'learningRate'] as const
+    ).flatMap((name) => (flags[name] === undefined ? [] : [[name, flags[name]]])),
   ) as Partial<PasskeyRecipe>;
   const recipe = passkeyRecipe(variant, {
     ...picked,
-    ...(steps !== undefined && { steps }),
     ...(hiddenSize !== undefined && {
       hiddenSize,
       // In the recipe's proportion, so that its own width gives its own model.
@@ -232,8 +224,11 @@ function newRun(flags: Flags): RunRequest {
   checkLayout(recipe, recipe.maxSegments);
   infiniTransformerConfig(passkeyModelOptions(recipe));
   const once = trainingLength(recipe);
-  const { maxLength = Math.max(once, defaults.maxLength), samples = defaults.samples } = flags;
-  const controlMaxLength = all ? maxLength : Math.min(maxLength, quickControlMultiple * once);
+  const {
+    maxLength = Math.max(once, usualEvaluation.maxLength),
+    samples = all ? fullSamples : usualEvaluation.samples,
+  } = flags;
+  const controlMaxLength = all ? maxLength : Math.min(maxLength, usualControlMultiple * once);
   const evaluation: EvaluationPlan = { maxLength, controlMaxLength, samples };
   checkEvaluation(recipe, evaluation);
   return {

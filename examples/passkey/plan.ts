@@ -31,10 +31,18 @@ export function trainingLength({ segmentLength, maxSegments }: PasskeyRecipe): n
   return segmentLength * maxSegments;
 }
 
-/** Evaluated lengths as multiples of the training length: powers of 4, up to a number of tokens. */
+/** Evaluated lengths as multiples of the training length: powers of 4 up to a number of tokens, and that number itself where it is a power of 2. */
 export function multiplesUpTo(recipe: PasskeyRecipe, maxLength: number): number[] {
+  const most = Math.floor(maxLength / trainingLength(recipe));
   const multiples: number[] = [];
-  for (let m = 1; m * trainingLength(recipe) <= maxLength; m *= 4) multiples.push(m);
+  for (let m = 1; m <= most; m *= 4) multiples.push(m);
+  // A longest length that is a power of 2 has a row of its own.
+  if (
+    most * trainingLength(recipe) === maxLength &&
+    Number.isInteger(Math.log2(most)) &&
+    multiples.at(-1) !== most
+  )
+    multiples.push(most);
   return multiples;
 }
 

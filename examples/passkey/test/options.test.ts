@@ -22,14 +22,14 @@ function usageError(args: readonly string[]): UsageError {
 }
 
 describe('a new run', () => {
-  test('without flags: the gated recipe in 350 steps with its control, up to 32,768 tokens', () => {
+  test('without flags: the gated recipe as it was measured, with its control, up to 131,072 tokens', () => {
     expect(parse()).toEqual({
       kind: 'new',
       out: 'runs/gated-seed0',
       plan: {
-        recipe: passkeyRecipe('gated', { steps: 350 }),
+        recipe: passkeyRecipe('gated'),
         control: true,
-        evaluation: { maxLength: 32_768, controlMaxLength: 2048, samples: 16 },
+        evaluation: { maxLength: 131_072, controlMaxLength: 2048, samples: 16 },
       },
     });
   });
@@ -85,7 +85,7 @@ describe('a new run', () => {
   });
 
   test('the defaults, given, are the defaults', () => {
-    const line = '--variant gated --steps 350 --seed 0 --max-length 32768 --samples 16 --batch-size 32';
+    const line = '--variant gated --steps 600 --seed 0 --max-length 131072 --samples 16 --batch-size 32';
     const rest = '--hidden-size 64 --num-heads 2 --segment-length 32 --digits 3 --filler cyclic';
     expect(parse(...`${line} ${rest} --learning-rate 0.003`.split(' '))).toEqual(parse());
   });

@@ -7,7 +7,7 @@ import { passkeyRecipe } from '@infinigrad/zoo';
 import { multiplesUpTo, resumeCommand, startCommand, trainingLength } from '../plan.ts';
 import { root } from './support.ts';
 
-describe('multiplesUpTo: powers of 4 times the training length', () => {
+describe('multiplesUpTo: powers of 4 times the training length, and a longest power of 2', () => {
   const recipe = passkeyRecipe('gated');
   test.each([
     [127, []],
@@ -17,13 +17,16 @@ describe('multiplesUpTo: powers of 4 times the training length', () => {
     [32_768, [1, 4, 16, 64, 256]],
     [131_071, [1, 4, 16, 64, 256]],
     [131_072, [1, 4, 16, 64, 256, 1024]],
+    [1_048_576, [1, 4, 16, 64, 256, 1024, 4096, 8192]],
+    [256, [1, 2]],
+    [384, [1]],
   ])('%i tokens', (tokens, multiples) => {
     expect(trainingLength(recipe)).toBe(128);
     expect(multiplesUpTo(recipe, tokens)).toEqual(multiples);
   });
 
   test('follows the segment length', () => {
-    expect(multiplesUpTo(passkeyRecipe('gated', { segmentLength: 16 }), 256)).toEqual([1, 4]);
+    expect(multiplesUpTo(passkeyRecipe('gated', { segmentLength: 16 }), 300)).toEqual([1, 4]);
   });
 });
 
