@@ -36,6 +36,8 @@ export interface CellReport {
 
 /** Tokens of one call while streaming: enough for the kernels, little for the memory. */
 const chunkTokens = 2048;
+/** Calls in one scope. */
+const callsTogether = 32;
 
 /**
  * One report for each length and position. The key never lies in the query's own segment. Answers are generated
@@ -103,14 +105,19 @@ function answerFreely(
     : Math.max(1, Math.floor(chunkTokens / rows / segmentLength)) * segmentLength;
   let memories: Memories | undefined;
   let stateBytes = 0;
-  for (let at = 0; at < lastStart; at += step) {
+  const read = (from: number): void => {
     const options = { ...(memories && { memories }), lastLogits: 0 };
-    const after = scope(() => model.forward(piece(at, Math.min(at + step, lastStart)), options).memories, {
-      fuse: true,
-    });
+    const to = Math.min(from + step, lastStart);
+    const after = scope(() => model.forward(piece(from, to), options).memories, { fuse: true });
     stateBytes = memoryBytes(after) / rows;
     if (!zeroMemory) memories = after;
-  }
+  };
+  for (let at = 0; at < lastStart; at += step * callsTogether)
+    // Of the memories in between none is left behind.
+    scope(() => {
+      for (let i = 0; i < callsTogether && at + i * step < lastStart; i++) read(at + i * step);
+      return memories;
+    });
   // The last segment up to the query, then each guess appended; the memory before it stays as it is.
   let tokens = piece(lastStart, length - digits);
   const guesses: number[][] = [];
