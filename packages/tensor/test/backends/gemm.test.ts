@@ -13,7 +13,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Engine } from '../../src/backends/wasm/engine.ts';
 import { Calibration, calibrationBytes } from '../../src/backends/wasm/gemm/calibrate.ts';
-import { hasFused } from '../../src/backends/wasm/gemm/matmul.ts';
+import { hasFused } from '../../src/backends/wasm/relaxed.ts';
 import { recordOf } from '../../src/ops/table.ts';
 
 const wasm = getBackend('wasm');

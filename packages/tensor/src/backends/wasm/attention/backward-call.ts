@@ -9,7 +9,8 @@ import { backwardAreas, backwardCall, backwardItem, buildBackward, gradTile } fr
 import { layOut } from './fields.ts';
 import { launch } from './launch.ts';
 import { leadSteps, lineStep, maskSteps, withUnitLines } from './operands.ts';
-import { accumulate, hasFused, padded, panelBytes, panelColumns, queriesAtOnce } from './shape.ts';
+import { hasFused } from '../relaxed.ts';
+import { accumulate, padded, panelBytes, panelColumns, queriesAtOnce } from './shape.ts';
 
 /** attentionGrad(g, y, q, k, v, mask?): see the op's record. */
 export function runAttentionGrad(engine: Engine, call: KernelCall): void {

@@ -11,7 +11,8 @@ import { buildForward, forwardAreas, forwardCall, forwardItem, tileKeys } from '
 import { layOut } from './fields.ts';
 import { launch } from './launch.ts';
 import { leadSteps, lineStep, maskSteps, withUnitLines } from './operands.ts';
-import { accumulate, hasFused, padded, panelBytes, panelColumns, queriesAtOnce } from './shape.ts';
+import { hasFused } from '../relaxed.ts';
+import { accumulate, padded, panelBytes, panelColumns, queriesAtOnce } from './shape.ts';
 
 /** Queries of an item at most. */
 const blockQueries = 256;

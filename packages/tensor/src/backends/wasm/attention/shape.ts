@@ -7,15 +7,12 @@
 import {
   f32x4,
   i32,
-  ModuleBuilder,
   select,
-  v128,
   type FunctionBuilder,
   type I32,
   type Local,
   type V128,
 } from '../assembler/index.ts';
-import { validates } from '../host.ts';
 
 /** Queries that are worked on at a time: 4 × 8 sums fit in the registers, with or without fused multiply-add. */
 export const queriesAtOnce = 4;
@@ -30,14 +27,6 @@ export const accumulate =
   (fused: boolean): Accumulate =>
   (c, a, b) =>
     fused ? f32x4.relaxedMadd(a, b, c) : f32x4.add(c, f32x4.mul(a, b));
-
-/** True where the host has relaxed SIMD, whose multiply-add rounds once. */
-export function hasFused(): boolean {
-  const module = new ModuleBuilder();
-  const x = f32x4.const(1);
-  module.function('fused', []).do(v128.store(i32.const(0), f32x4.relaxedMadd(x, x, x)));
-  return validates(module.encode());
-}
 
 /** The least multiple of `step` that is not below n. */
 export const padded = (n: number, step: number): number => Math.ceil(n / step) * step;

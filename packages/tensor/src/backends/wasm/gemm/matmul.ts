@@ -1,11 +1,11 @@
 /** Matrix products: which kernels run over what. */
 import { sizeOf } from '../../../shape.ts';
 import type { BufferView, KernelCall } from '../../backend.ts';
-import { ModuleBuilder, f32x4, i32, v128 } from '../assembler/index.ts';
+import type { ModuleBuilder } from '../assembler/index.ts';
 import { arrayOver } from '../fallback.ts';
 import type { WasmBuffer } from '../heap.ts';
-import { validates } from '../host.ts';
 import type { Kernels } from '../kernels.ts';
+import { hasFused } from '../relaxed.ts';
 import { buildGemm, leftAccesses, rightAccesses, type LeftAccess, type RightAccess } from './block.ts';
 import { Calibration } from './calibrate.ts';
 import { buildDots } from './dot.ts';
@@ -23,14 +23,6 @@ import {
 } from './product.ts';
 import { blocking, keyOf, tileShape, variants, type Float, type TileShape, type Variant } from './shape.ts';
 import { buildStreams, streamedRows } from './stream.ts';
-
-/** True where the host has relaxed SIMD, whose multiply-add rounds once. */
-export function hasFused(): boolean {
-  const module = new ModuleBuilder();
-  const x = f32x4.const(1);
-  module.function('fused', []).do(v128.store(i32.const(0), f32x4.relaxedMadd(x, x, x)));
-  return validates(module.encode());
-}
 
 /** Multiplications of a product that is worth cutting up; of one among several. */
 const largeAlone = 2 ** 20;
