@@ -151,6 +151,13 @@ describe.each(['f32', 'f64'] as const)('matrix products of %s', (dtype) => {
     for (const left of ['plain', 'transposed', 'spaced'] as const)
       for (const right of ['plain', 'transposed'] as const)
         expectProduct(operand(g, [257, 530], left, 3), operand(g, [530, 1037], right, 5), dtype);
+    // Large ones in a batch, each with a B of its own, or one for all.
+    for (const shape of [
+      [3, 120, 100],
+      [1, 120, 100],
+      [120, 100],
+    ])
+      expectProduct(operand(g, [3, 130, 120], 'transposed', 3), operand(g, shape, 'plain', 5), dtype);
   });
 
   it('are zero where there is nothing to add up, and empty where they have no elements', () => {

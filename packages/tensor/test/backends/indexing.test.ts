@@ -1,8 +1,10 @@
 /** Ops that join, frame, copy and index on the wasm backend, at sizes around every edge of the kernels, in all layouts. */
 import {
   apply,
+  fromData,
   getBackend,
   IndexError,
+  scope,
   type Attrs,
   type DType,
   type OpName,
@@ -61,15 +63,23 @@ function operand(
   return { values: spreadValues(drawn, own, shape), shape, dtype, plan };
 }
 
+/** Leaves junk in the memory that is next given out for so many bytes. */
+function spoil(bytes: number): void {
+  scope(() => void fromData(new Uint8Array(bytes).fill(0xa5), [bytes], { backend: wasm }));
+}
+
+/** Of the output. */
+let expectedBytes = 0;
+
 /** Both backends give the same bits. */
 function agree(op: OpName, operands: readonly Operand[], attrs: Attrs = {}): void {
-  const [actual, expected] = [wasm, js].map((backend) =>
-    apply(
-      op,
-      operands.map((o) => realise(o.values, o.shape, o.dtype, o.plan, backend)),
-      attrs,
-    ),
-  ) as [Tensor, Tensor];
+  const [expected, actual] = [js, wasm].map((backend, i): Tensor => {
+    const inputs = operands.map((o) => realise(o.values, o.shape, o.dtype, o.plan, backend));
+    if (i === 1) spoil(expectedBytes);
+    const out = apply(op, inputs, attrs);
+    expectedBytes = out.storage.bytes;
+    return out;
+  }) as [Tensor, Tensor];
   expect(actual.shape).toEqual(expected.shape);
   expect(actual.dtype).toBe(expected.dtype);
   const [got, wanted] = [actual.dataSync(), expected.dataSync()];
@@ -227,6 +237,21 @@ describe('large', () => {
     const [line, places] = [plain([1000], 'f64'), plain([70_000], 'i32', 1000)];
     agree('gather', [line, places], { axis: 0 });
     agree('scatterAdd', [line, places, plain([70_000], 'f64')], { axis: 0 });
+  });
+
+  it('tensors are copied in pieces along every axis', () => {
+    const three = plain([600, 20, 33], 'f32');
+    for (const order of [
+      [0, 1, 2],
+      [1, 0, 2],
+      [2, 1, 0],
+      [0, 2, 1],
+    ])
+      for (const gap of [1, 2])
+        agree('clone', [{ ...three, plan: { ...three.plan, order, steps: [1, 1, gap] } }]);
+    const line = plain([300_000], 'f32');
+    agree('clone', [{ ...line, plan: { ...line.plan, flips: [true] } }]);
+    agree('clone', [line]);
   });
 
   it('tensors are copied, joined and framed', () => {
