@@ -1,12 +1,5 @@
 /** Copies between a matrix whose columns lie along memory and one whose rows do, block by block. */
-import {
-  i32,
-  select,
-  v128,
-  type I32,
-  type Local,
-  type ModuleBuilder,
-} from '../assembler/index.ts';
+import { i32, select, v128, type I32, type Local, type ModuleBuilder } from '../assembler/index.ts';
 import { turn } from '../turn.ts';
 import { allI32, moveOne, parameters } from './elements.ts';
 import { nestParameters } from './nest.ts';
