@@ -83,6 +83,18 @@ describe.each(['js', 'wasm'])('on %s, a scope', (backend) => {
     expect(inScope()).toBe(false);
   });
 
+  test('ends with its block under `using`', () => {
+    let x!: Tensor;
+    {
+      using inner = openScope();
+      x = made(1);
+      expect(inScope()).toBe(true);
+      expect(inner.parent).toBeNull();
+    }
+    expect(inScope()).toBe(false);
+    expect(() => x.dataSync()).toThrow(DisposedError);
+  });
+
   test('does not touch what was made outside, nor what is pinned', () => {
     const outside = made(1);
     const pinned = scope(() => {
