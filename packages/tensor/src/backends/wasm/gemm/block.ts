@@ -3,7 +3,9 @@
  * 10.1145/1356052.1356053, but that rows of A are read where they are, if they lie well.)
  */
 import {
+  allI32,
   i32,
+  parameters,
   perform,
   select,
   type FunctionBuilder,
@@ -12,7 +14,7 @@ import {
   type ModuleBuilder,
 } from '../assembler/index.ts';
 import { buildPackB, buildPanel, eachDepth, type PackMode } from './pack.ts';
-import { allI32, blocking, parameters, type TileShape } from './shape.ts';
+import { blocking, type TileShape } from './shape.ts';
 import { buildTile, tileParameters, type Edge } from './tile.ts';
 
 /** How A is read, and how it is packed before, if it is. */
@@ -41,7 +43,7 @@ export function buildGemm(
   buildProducts(module, block, packer);
 }
 
-export const blockParameters = [
+const blockParameters = [
   'a',
   'b',
   'c',
@@ -74,7 +76,7 @@ function buildTiles(
       edge,
     }),
   );
-  const fn = module.function(`some rows ${edge}`, allI32(tileParameters.length + 1));
+  const fn = module.function(`some rows ${edge}`, allI32([...tileParameters, 'height']));
   const args = tileParameters.map((_, i) => fn.param(i, 'i32'));
   const height = fn.param(tileParameters.length, 'i32');
   tiles
@@ -136,7 +138,7 @@ function buildBlock(
     wide: buildTiles(module, shape, left, right, 'wide'),
     half: buildTiles(module, shape, left, right, 'half'),
   };
-  const fn = module.function('block', allI32(blockParameters.length));
+  const fn = module.function('block', allI32(blockParameters));
   const p = parameters(fn, blockParameters);
   const [count, columns] = [fn.local('i32'), fn.local('i32')];
   const [a, b, c, panelC] = [fn.local('i32'), fn.local('i32'), fn.local('i32'), fn.local('i32')];
@@ -146,11 +148,11 @@ function buildBlock(
   const rowA = packA ? fn.let(i32.mul(p.inner, bytes)) : p.lineA;
   const panelB = right === 'direct' ? panelBytes : fn.let(i32.mul(p.inner, panelBytes));
   const sweep = (edge: Edge): void => {
-    const args = (tiles_: I32, height: I32): TileArguments => ({
+    const args = (count: I32, height: I32): TileArguments => ({
       a,
       b,
       c,
-      tiles: tiles_,
+      tiles: count,
       inner: p.inner,
       rowA,
       stepA: packA ? i32.mul(height, bytes) : p.innerA,
@@ -230,7 +232,7 @@ function packRows(
   });
 }
 
-export const productsParameters = [
+const productsParameters = [
   'count',
   'a',
   'b',
@@ -255,7 +257,7 @@ export const productsParameters = [
  * whole products, one after another.
  */
 function buildProducts(module: ModuleBuilder, block: FunctionBuilder, packB: FunctionBuilder | null): void {
-  const fn = module.function('products', allI32(productsParameters.length));
+  const fn = module.function('products', allI32(productsParameters));
   const p = parameters(fn, productsParameters);
   const pack = fn.let(i32.const(1));
   fn.times(p.count, () => {

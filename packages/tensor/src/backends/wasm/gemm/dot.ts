@@ -1,6 +1,8 @@
 /** One or two rows times a matrix whose columns lie along memory: C as dot products. */
 import {
+  allI32,
   i32,
+  parameters,
   shuffle32,
   shuffle64,
   v128,
@@ -9,7 +11,7 @@ import {
   type ModuleBuilder,
   type V128,
 } from '../assembler/index.ts';
-import { allI32, parameters, type TileShape } from './shape.ts';
+import type { TileShape } from './shape.ts';
 
 /** Rows of A that are multiplied at once. */
 export const dottedRows = 2;
@@ -26,7 +28,7 @@ const dotParameters = ['a', 'b', 'c', 'columns', 'inner', 'lineA', 'lineB', 'ste
  */
 export function buildDots(module: ModuleBuilder, shape: TileShape): void {
   for (let rows = 1; rows <= dottedRows; rows++) {
-    const fn = module.function(`dot${rows}`, allI32(dotParameters.length));
+    const fn = module.function(`dot${rows}`, allI32(dotParameters));
     const p = parameters(fn, dotParameters);
     const some = (columns: number): void => {
       const linesA = Array.from({ length: rows }, (_, i) =>

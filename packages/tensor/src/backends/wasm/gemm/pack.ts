@@ -1,6 +1,8 @@
 /** Packing: lines of a matrix, so many at a time, laid out element by element along the inner axis: [panel][k][line]. */
 import {
+  allI32,
   i32,
+  parameters,
   perform,
   select,
   v128,
@@ -10,7 +12,7 @@ import {
   type ModuleBuilder,
 } from '../assembler/index.ts';
 import { turn } from '../turn.ts';
-import { allI32, parameters, type TileShape } from './shape.ts';
+import type { TileShape } from './shape.ts';
 
 /** How lines lie: side by side (their elements a step apart), along memory, or neither. */
 export type PackMode = 'side' | 'along' | 'any';
@@ -28,7 +30,7 @@ export function buildPanel(
   width: number,
   mode: PackMode,
 ): FunctionBuilder {
-  const fn = module.function(name, allI32(panelParameters.length));
+  const fn = module.function(name, allI32(panelParameters));
   const { source, target, inner, lineStep, innerStep, count } = parameters(fn, panelParameters);
   const { bytes, lanes } = shape;
   const row = width * bytes;
@@ -104,7 +106,7 @@ export function buildPackB(module: ModuleBuilder, shape: TileShape, mode: PackMo
     FunctionBuilder,
     FunctionBuilder,
   ];
-  const fn = module.function('packB', allI32(packParameters.length));
+  const fn = module.function('packB', allI32(packParameters));
   const { source, target, lines, inner, lineStep, innerStep } = parameters(fn, packParameters);
   const [from, to, left] = [fn.local('i32'), fn.local('i32'), fn.local('i32')];
   eachDepth(fn, mode, inner, (done, depth) => {

@@ -1,13 +1,5 @@
 /** The shape of the micro-kernel: a tile of C held in registers. */
-import {
-  f32x4,
-  f64x2,
-  v128,
-  type FunctionBuilder,
-  type I32,
-  type Local,
-  type V128,
-} from '../assembler/index.ts';
+import { f32x4, f64x2, v128, type I32, type V128 } from '../assembler/index.ts';
 
 export type Float = 'f32' | 'f64';
 
@@ -78,16 +70,3 @@ export const keyOf = ({ dtype, fused, rows, unroll, breaks }: TileShape): string
 
 /** Elements of the inner axis and columns of B that one pass goes over; rows of A that stay in the caches meanwhile. */
 export const blocking = { inner: 256, columns: 512, rows: 120 } as const;
-
-/** The parameters of a function, all i32. */
-export function parameters<const Names extends readonly string[]>(
-  fn: FunctionBuilder,
-  names: Names,
-): Readonly<Record<Names[number], Local<'i32'>>> {
-  return Object.fromEntries(names.map((name, i) => [name, fn.param(i, 'i32')])) as Record<
-    Names[number],
-    Local<'i32'>
-  >;
-}
-
-export const allI32 = (count: number): 'i32'[] => new Array<'i32'>(count).fill('i32');

@@ -1,13 +1,15 @@
 /** A few rows times a matrix whose rows lie along memory: C as a sum of the rows of B, which stream by. */
 import {
+  allI32,
   i32,
+  parameters,
   v128,
   type FunctionBuilder,
   type Local,
   type ModuleBuilder,
   type V128,
 } from '../assembler/index.ts';
-import { allI32, parameters, type TileShape } from './shape.ts';
+import type { TileShape } from './shape.ts';
 import { storeSome } from './tile.ts';
 
 /** Rows of A that are multiplied at once. */
@@ -25,7 +27,7 @@ export function buildStreams(module: ModuleBuilder, shape: TileShape): void {
 }
 
 function buildStream(module: ModuleBuilder, shape: TileShape, rows: number): void {
-  const fn = module.function(`stream${rows}`, allI32(streamParameters.length));
+  const fn = module.function(`stream${rows}`, allI32(streamParameters));
   const { a, b, c, columns, inner, lineA, innerA, innerB, stepC } = parameters(fn, streamParameters);
   const zero = fn.local('v128');
   eachVector(fn, shape, columns, rows, c, stepC, [], (lines, offset, store) => store(lines.map(() => zero)));

@@ -1,7 +1,9 @@
 /** The micro-kernel: a tile of C as a sum of outer products of columns of A and rows of B. */
 import {
+  allI32,
   i32,
   i32x4,
+  parameters,
   v128,
   type FunctionBuilder,
   type I32,
@@ -9,7 +11,7 @@ import {
   type ModuleBuilder,
   type V128,
 } from '../assembler/index.ts';
-import { allI32, parameters, type TileShape } from './shape.ts';
+import type { TileShape } from './shape.ts';
 
 /**
  * How the rows of A lie: each along memory, a step apart; or side by side, their elements a step apart (packed, or the
@@ -45,7 +47,7 @@ export function buildTile(
   shape: TileShape,
   { rows, left, right, edge }: { rows: number; left: Left; right: Right; edge: Edge },
 ): FunctionBuilder {
-  const fn = module.function(`tile ${edge} ${rows}`, allI32(tileParameters.length));
+  const fn = module.function(`tile ${edge} ${rows}`, allI32(tileParameters));
   const p = parameters(fn, tileParameters);
   const { bytes } = shape;
   // Tiles that are not full are few.

@@ -2,9 +2,9 @@
 import { isContiguous, sizeOf } from '../../../shape.ts';
 import type { BufferView } from '../../backend.ts';
 import { collapse } from '../../js/print.ts';
-import { i32, type ModuleBuilder } from '../assembler/index.ts';
+import { allI32, i32, parameters, type ModuleBuilder } from '../assembler/index.ts';
 import type { Engine } from '../engine.ts';
-import { allI32, copyRun, moveOne, parameters, runLocals, widthOf, type Width } from './elements.ts';
+import { copyRun, moveOne, runLocals, widthOf, type Width } from './elements.ts';
 import type { Kernel } from '../kernels.ts';
 import { nestParameters, runNest, type Nest } from './nest.ts';
 import { buildTranspose, rowsAtOnce } from './transpose.ts';

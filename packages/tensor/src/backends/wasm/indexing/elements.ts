@@ -16,18 +16,6 @@ import {
 export type Width = 1 | 4 | 8;
 export const widthOf = (dtype: DType): Width => bytesPerElement(dtype) as Width;
 
-/** The parameters of a function, all i32, under their names. */
-export function parameters<const Names extends readonly string[]>(
-  fn: FunctionBuilder,
-  names: Names,
-): Readonly<Record<Names[number], Local<'i32'>>> {
-  return Object.fromEntries(names.map((name, i) => [name, fn.param(i, 'i32')])) as Record<
-    Names[number],
-    Local<'i32'>
-  >;
-}
-export const allI32 = (names: readonly string[]): 'i32'[] => names.map(() => 'i32');
-
 /** Copies one element. */
 export function moveOne(
   fn: FunctionBuilder,

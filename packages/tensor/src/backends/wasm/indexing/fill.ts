@@ -4,9 +4,8 @@ import { sizeOf } from '../../../shape.ts';
 import type { BufferView } from '../../backend.ts';
 import { collapse } from '../../js/print.ts';
 import { window } from '../../js/kernels/walk.ts';
-import { i32, i32x4, shuffle32, v128, type ModuleBuilder } from '../assembler/index.ts';
+import { allI32, i32, i32x4, parameters, shuffle32, v128, type ModuleBuilder } from '../assembler/index.ts';
 import type { Engine } from '../engine.ts';
-import { allI32, parameters } from './elements.ts';
 import { runNest } from './nest.ts';
 
 /** Sets all elements of a view. */

@@ -3,12 +3,19 @@ import type { DType } from '../../../dtype.ts';
 import { contiguousLayout, sizeOf } from '../../../shape.ts';
 import type { BufferView, KernelCall } from '../../backend.ts';
 import { collapse } from '../../js/print.ts';
-import { i32, type FunctionBuilder, type I32, type ModuleBuilder } from '../assembler/index.ts';
+import {
+  allI32,
+  i32,
+  parameters,
+  type FunctionBuilder,
+  type I32,
+  type ModuleBuilder,
+} from '../assembler/index.ts';
 import { eachOuter } from '../chunks.ts';
 import type { Engine } from '../engine.ts';
 import type { Kernel } from '../kernels.ts';
 import { copyElements } from './copy.ts';
-import { addOne, allI32, moveOne, parameters, widthOf, type Width } from './elements.ts';
+import { addOne, moveOne, widthOf, type Width } from './elements.ts';
 import { withIndex } from './index-tensor.ts';
 
 export function gather(engine: Engine, call: KernelCall): boolean {

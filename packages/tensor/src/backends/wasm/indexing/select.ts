@@ -4,11 +4,11 @@ import { sizeOf, type Layout } from '../../../shape.ts';
 import type { BufferView, KernelCall } from '../../backend.ts';
 import { collapse } from '../../js/print.ts';
 import { eachOuter } from '../chunks.ts';
-import { i32, type I32, type ModuleBuilder } from '../assembler/index.ts';
+import { allI32, i32, parameters, type I32, type ModuleBuilder } from '../assembler/index.ts';
 import type { DType } from '../../../dtype.ts';
 import type { Engine } from '../engine.ts';
 import { copyElements } from './copy.ts';
-import { addRun, allI32, copyRun, moveOne, parameters, runLocals, type Width } from './elements.ts';
+import { addRun, copyRun, moveOne, runLocals, type Width } from './elements.ts';
 import { withIndex } from './index-tensor.ts';
 
 /** Of an element, in nanoseconds, roughly. */

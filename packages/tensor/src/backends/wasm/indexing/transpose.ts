@@ -1,7 +1,16 @@
 /** Copies between a matrix whose columns lie along memory and one whose rows do, block by block. */
-import { i32, select, v128, type I32, type Local, type ModuleBuilder } from '../assembler/index.ts';
+import {
+  allI32,
+  i32,
+  parameters,
+  select,
+  v128,
+  type I32,
+  type Local,
+  type ModuleBuilder,
+} from '../assembler/index.ts';
 import { turn } from '../turn.ts';
-import { allI32, moveOne, parameters } from './elements.ts';
+import { moveOne } from './elements.ts';
 import { nestParameters } from './nest.ts';
 
 /** Rows of the target that are written side by side: more would fall on one another in the caches. */
