@@ -41,7 +41,7 @@ export class Engine {
 
   /** Threads that work is spread over, this one included; 1 where there can be no others. */
   get threadCount(): number {
-    return this.#helpers + 1;
+    return this.#pool?.failure ? 1 : this.#helpers + 1;
   }
 
   /** Helper threads that are up; they are started by the first work that is large enough. */

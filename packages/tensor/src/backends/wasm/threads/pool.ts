@@ -31,7 +31,7 @@ export class ThreadPool {
       args: this.#args,
       memory: kernels.heap.memory,
     };
-    this.#threads = Array.from({ length: helpers }, () => spawn(data));
+    this.#threads = Array.from({ length: helpers }, () => spawn(data, (why) => void (this.#failure ??= why)));
   }
 
   /** What went wrong with a thread, or null. From then on the pool takes no jobs. */
