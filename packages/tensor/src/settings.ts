@@ -20,6 +20,21 @@ export function setThreads(count: number): ThreadStats {
   return threadStats();
 }
 
+/**
+ * Starts the helper threads, and resolves when all are up, or after five seconds with those that are. Otherwise the first
+ * large work starts them, and goes on alone until they are up; in a page that can be only when the event loop turns.
+ */
+export async function threadsReady(): Promise<ThreadStats> {
+  wasm()?.startThreads();
+  const { setTimeout: later } = globalThis as unknown as { setTimeout(f: () => void, ms: number): unknown };
+  for (let waits = 0; waits < 1000; waits++) {
+    const { count, helpersReady } = threadStats();
+    if (helpersReady >= count - 1) break;
+    await new Promise<void>((resolve) => later(resolve, 5));
+  }
+  return threadStats();
+}
+
 /** Threads in use. */
 export function threadStats(): ThreadStats {
   return wasm()?.threads ?? { count: 1, helpersReady: 0, lack: 'this host has no WebAssembly with SIMD' };

@@ -59,6 +59,10 @@ export class WasmBackend implements Backend {
     return { count: threadCount, helpersReady, lack: threadsLack };
   }
 
+  startThreads(): void {
+    this.#engine.startThreads();
+  }
+
   setThreads(count: number): void {
     this.#engine.setThreads(count);
   }

@@ -31,7 +31,7 @@ export class Engine {
   /** @param options.shared default: where threads can be had */
   constructor({ shared = threadsLack() === null, ...options }: HeapOptions = {}) {
     this.heap = new Heap(reservedBytes, { ...options, shared });
-    this.kernels = new KernelCache(this.heap, shared);
+    this.kernels = new KernelCache(this.heap);
     this.setThreads(processors());
     this.gemm = new Gemm(this);
   }
@@ -51,14 +51,21 @@ export class Engine {
 
   /** Why there are no helper threads, or null. */
   get threadsLack(): string | null {
-    return this.#pool?.failure ?? (this.kernels.shared ? null : threadsLack());
+    return (
+      this.#pool?.failure ?? (this.heap.shared ? null : (threadsLack() ?? 'the host grants no shared memory'))
+    );
+  }
+
+  /** Starts the helper threads, which otherwise the first large work does. */
+  startThreads(): void {
+    if (this.#helpers > 0) this.#threadPool();
   }
 
   /** @param count threads, this one included; as many as can be had are used */
   setThreads(count: number): void {
     this.#pool?.close();
     this.#pool = null;
-    this.#helpers = this.kernels.shared ? Math.min(count, mostLanes) - 1 : 0;
+    this.#helpers = this.heap.shared ? Math.min(count, mostLanes) - 1 : 0;
   }
 
   /**

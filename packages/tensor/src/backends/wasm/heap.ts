@@ -58,12 +58,29 @@ const growthPages = 256;
 /** The limit never rises above this part of what there can be. */
 const highestLimit = 0.7 * maxPages * pageBytes;
 
+/** As much address space as the host grants, up to 4 GiB; not shared where it grants none to share. */
+function newMemory(shared: boolean): { memory: WasmMemory; shared: boolean; maximum: number } {
+  let refusal: unknown;
+  for (const share of shared ? [true, false] : [false])
+    for (let maximum = maxPages; maximum >= 4 * growthPages; maximum /= 2)
+      try {
+        const memory = new host!.Memory({ initial: growthPages, maximum, ...(share && { shared: true }) });
+        return { memory, shared: share, maximum };
+      } catch (error) {
+        refusal = error;
+      }
+  throw new BackendError('allocate', `the host grants no memory for wasm (${String(refusal)})`);
+}
+
 export class Heap {
   readonly memory: WasmMemory;
+  /** The memory can be handed to other threads. */
+  readonly shared: boolean;
+  readonly #maxPages: number;
   /** Bytes of buffers in the heap above which the oldest are moved out. Rises where they are soon asked for again. */
   softLimit: number;
   /** Bytes of buffers that may be in the heap at most. */
-  limit = maxPages * pageBytes;
+  limit: number;
   /** See `Backend.onMove`. */
   onMove: ((claim: object, out: boolean) => void) | undefined;
   readonly #allocator: Allocator;
@@ -77,9 +94,12 @@ export class Heap {
 
   /** @param reserved bytes at the start of the memory that are not for buffers */
   constructor(reserved: number, { softLimit = 64 * 2 ** 20, shared = false }: HeapOptions = {}) {
-    const initial = growthPages;
-    this.memory = new host!.Memory({ initial, maximum: maxPages, ...(shared && { shared }) });
-    this.#capacity = initial * pageBytes;
+    const made = newMemory(shared);
+    this.memory = made.memory;
+    this.shared = made.shared;
+    this.#maxPages = made.maximum;
+    this.limit = made.maximum * pageBytes;
+    this.#capacity = growthPages * pageBytes;
     this.#allocator = new Allocator(reserved);
     this.softLimit = softLimit;
   }
@@ -181,9 +201,9 @@ export class Heap {
 
   #grow(needed: number): boolean {
     const pages = Math.ceil(needed / pageBytes);
-    if (pages > maxPages) return false;
+    if (pages > this.#maxPages) return false;
     const now = this.#capacity / pageBytes;
-    const target = Math.min(maxPages, Math.max(pages, now + growthPages));
+    const target = Math.min(this.#maxPages, Math.max(pages, now + growthPages));
     try {
       this.memory.grow(target - now);
     } catch {

@@ -1,5 +1,5 @@
 /** Compiles modules and keeps their functions by structural key. */
-import { internalError } from '../../errors.ts';
+import { BackendError, internalError } from '../../errors.ts';
 import { importModule, ModuleBuilder } from './assembler/index.ts';
 import { ConstantPool } from './constants.ts';
 import type { Heap } from './heap.ts';
@@ -31,12 +31,9 @@ export class KernelCache {
   readonly constants: ConstantPool;
   readonly #modules = new Map<string, Kernels>();
   readonly #places = new Map<Kernel, KernelPlace>();
-  /** The memory can be handed to other threads. */
-  readonly shared: boolean;
 
-  constructor(heap: Heap, shared = false) {
+  constructor(heap: Heap) {
     this.heap = heap;
-    this.shared = shared;
     this.constants = new ConstantPool(heap.memory, constantsStart, reservedBytes);
   }
 
@@ -60,7 +57,7 @@ export class KernelCache {
     const imports: Record<string, unknown> = { memory: this.heap.memory };
     for (const name of module.imports) imports[name] = hostFunctions[name];
     try {
-      const bytes = module.encode({ shared: this.shared });
+      const bytes = module.encode({ shared: this.heap.shared });
       const instance = new host!.Instance(new host!.Module(bytes), { [importModule]: imports });
       const kernels = instance.exports as Kernels;
       if (module.imports.length === 0) {
@@ -71,6 +68,10 @@ export class KernelCache {
       }
       return kernels;
     } catch (error) {
+      if (/content security policy|unsafe-eval/i.test(String(error)))
+        throw new BackendError('wasm', "the page's Content-Security-Policy forbids compiling WebAssembly", {
+          hint: "allow script-src 'wasm-unsafe-eval'",
+        });
       throw internalError(`the wasm kernel '${key}' does not compile: ${String(error)}`);
     }
   }
