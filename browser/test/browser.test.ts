@@ -183,7 +183,9 @@ describe.skipIf(missing !== null)('in Chromium', () => {
 
       it('that lets nothing be compiled, says so', () =>
         look({ place, policy: 'noCompiling' }, async (run) => {
-          await expect(run('work')).rejects.toThrow(/Content Security Policy/i);
+          await expect(run('work')).rejects.toThrow(
+            /forbids compiling WebAssembly. Hint: allow script-src 'wasm-unsafe-eval'/,
+          );
         }));
     });
   });
