@@ -34,13 +34,35 @@ export function exp32(m: MathContext, x: V128): V128 {
   return f32x4.mul(f32x4.mul(p, powerOfTwo(m, half)), powerOfTwo(m, f32x4.sub(n, half)));
 }
 
+/** The factor that `scaledExp32` gives its results. */
+export const expScale = 2 ** 64;
+
+/**
+ * eˣ·2⁶⁴ for x ≤ 0, within an ulp. So scaled, results down to the least number of f32 are far from its ends: the power of
+ * two is applied in one step, and dividing by a sum of such results brings back what is below the normal range. Where
+ * eˣ is 0 in f32, this is what rounds to 0 in the end.
+ */
+export function scaledExp32(m: MathContext, x: V128): V128 {
+  const clamped = m.let(f32x4.pmax(x, m.f32x4(-104)));
+  // The exponent's bits of 2ⁿ·2⁶⁴ at the low end.
+  const origin = intoLowBits + 127 + 64;
+  const shifted = m.let(f32x4.add(f32x4.mul(clamped, m.f32x4(Math.LOG2E)), m.f32x4(origin)));
+  const n = m.let(f32x4.sub(shifted, m.f32x4(origin)));
+  const r = m.let(reduced(m, clamped, n));
+  return f32x4.mul(expOfReduced(m, r), i32x4.shl(shifted, 23));
+}
+
+/** eˣ for x ≤ 0, of which the smallest numbers are rounded once. */
+const expOfNegative32 = (m: MathContext, x: V128): V128 =>
+  f32x4.mul(scaledExp32(m, x), m.f32x4(1 / expScale));
+
 /** 1 / (1 + e⁻ˣ), as t / (1 + t) or 1 / (1 + t) from t = e^-|x| so that nothing overflows and small results keep their bits. */
 export function sigmoid32(m: MathContext, x: V128): V128 {
-  const t = m.let(exp32(m, m.let(v128.or(x, signBit()))));
+  const t = m.let(expOfNegative32(m, m.let(v128.or(x, signBit()))));
   return f32x4.div(v128.select(f32x4.lt(x, m.f32x4(0)), t, m.f32x4(1)), f32x4.add(m.f32x4(1), t));
 }
 
-/** tanh x: a polynomial below 0.625 (Cephes tanhf), 1 - 2 / (1 + e^2|x|) above. */
+/** tanh x: a polynomial below 0.625 (Cephes tanhf), (1 - t) / (1 + t) with t = e^-2|x| above. */
 export function tanh32(m: MathContext, x: V128): V128 {
   const a = m.let(f32x4.abs(x));
   const z = m.let(f32x4.mul(x, x));
@@ -49,8 +71,8 @@ export function tanh32(m: MathContext, x: V128): V128 {
     [-3.33332819422e-1, 1.33314422036e-1, -5.37397155531e-2, 2.06390887954e-2, -5.70498872745e-3],
   );
   const small = m.let(f32x4.add(f32x4.mul(f32x4.mul(p, z), x), x));
-  const t = exp32(m, m.let(f32x4.add(a, a)));
-  const large = f32x4.sub(m.f32x4(1), f32x4.div(m.f32x4(2), f32x4.add(t, m.f32x4(1))));
+  const t = m.let(expOfNegative32(m, m.let(f32x4.mul(a, m.f32x4(-2)))));
+  const large = f32x4.div(f32x4.sub(m.f32x4(1), t), f32x4.add(m.f32x4(1), t));
   return v128.or(v128.select(f32x4.lt(a, m.f32x4(0.625)), small, large), v128.and(x, signBit()));
 }
 
@@ -70,25 +92,7 @@ export function erf32(m: MathContext, x: V128): V128 {
       -1.7285347e-5,
     ],
   );
-  const t = exp32(m, m.let(f32x4.sub(f32x4.mul(q, a), a)));
+  const t = expOfNegative32(m, m.let(f32x4.sub(f32x4.mul(q, a), a)));
   const large = v128.or(f32x4.sub(m.f32x4(1), t), v128.and(x, signBit()));
   return v128.select(f32x4.lt(a, m.f32x4(0.927734375)), small, large);
-}
-
-/** The factor that `scaledExp32` gives its results. */
-export const expScale = 2 ** 64;
-
-/**
- * eˣ·2⁶⁴ for x ≤ 0, within an ulp. So scaled, results down to the least number of f32 are far from its ends: the power of
- * two is applied in one step, and dividing by a sum of such results brings back what is below the normal range. Where
- * eˣ is 0 in f32, this is what rounds to 0 in the end.
- */
-export function scaledExp32(m: MathContext, x: V128): V128 {
-  const clamped = m.let(f32x4.pmax(x, m.f32x4(-104)));
-  // The exponent's bits of 2ⁿ·2⁶⁴ at the low end.
-  const origin = intoLowBits + 127 + 64;
-  const shifted = m.let(f32x4.add(f32x4.mul(clamped, m.f32x4(Math.LOG2E)), m.f32x4(origin)));
-  const n = m.let(f32x4.sub(shifted, m.f32x4(origin)));
-  const r = m.let(reduced(m, clamped, n));
-  return f32x4.mul(expOfReduced(m, r), i32x4.shl(shifted, 23));
 }
