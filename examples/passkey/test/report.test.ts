@@ -95,10 +95,9 @@ describe('report.html', () => {
 
   test('nothing in a plan can leave its element', () => {
     const nasty = '</script><script>alert(1)</script><b>&';
-    const page = renderReport(planOf({ filler: nasty as never }), [
-      stepLine(1),
-      cellLine(1, { position: nasty as never }),
-    ]);
+    const plan = planOf();
+    const recipe = { ...plan.recipe, filler: nasty as never };
+    const page = renderReport({ ...plan, recipe }, [stepLine(1), cellLine(1, { position: nasty as never })]);
     expect(page).not.toContain('alert(1)</script>');
     expect(page).not.toContain('<b>');
   });

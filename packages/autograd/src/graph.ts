@@ -178,6 +178,8 @@ function record(call: OpCall, next: (call: OpCall) => Tensor): Tensor {
     });
   if (rule.kind === 'composed') return composeOp(call);
   const output = next(call);
+  // Its rule, or those of what is made of it, will want the elements: waiting would only compute them twice.
+  output.storage.settle();
   const node = new Node(call, rule, output);
   if (node.sources.some((source) => source !== null)) output.attachment = node;
   return output;

@@ -4,8 +4,11 @@ import type { BufferView } from '../../backend.ts';
 import { collapse } from '../../js/print.ts';
 import { allI32, i32, parameters, type ModuleBuilder } from '../assembler/index.ts';
 import type { Engine } from '../engine.ts';
+import { arrayOver } from '../fallback.ts';
+import type { WasmBuffer } from '../heap.ts';
 import { copyRun, moveOne, runLocals, widthOf, type Width } from './elements.ts';
 import type { Kernel } from '../kernels.ts';
+import { fillElements } from './fill.ts';
 import { nestParameters, runNest, type Nest } from './nest.ts';
 import { buildTranspose, rowsAtOnce } from './transpose.ts';
 
@@ -22,6 +25,11 @@ export function copyElements(engine: Engine, from: BufferView, to: BufferView): 
   const { sizes, strides } = collapse([to, from]);
   const [target, source] = strides as [number[], number[]];
   const inner = sizes.length - 1;
+  if (inner >= 0 && source.every((step) => step === 0)) {
+    const one = arrayOver(engine.heap, from.buffer as WasmBuffer, from.dtype)[from.offset]!;
+    // As a number: a NaN may come out with other bits.
+    return fillElements(engine, to, one);
+  }
   // A single element lies any way one likes.
   const run = inner < 0 || (target[inner] === 1 && source[inner] === 1);
   const across = run || width === 1 || target[inner] !== 1 ? -1 : source.indexOf(1);
