@@ -9,7 +9,8 @@ import type { OpCall } from './execute.ts';
 import * as ir from './ir.ts';
 import { fusingScope } from './memory/scope.ts';
 import { Storage } from './memory/storage.ts';
-import type { AttrValue, Attrs, ElementwiseRecord } from './ops/record.ts';
+import { attrsText } from './ops/attrs.ts';
+import type { ElementwiseRecord } from './ops/record.ts';
 import { contiguousLayout, sameShape, sizeOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
 
@@ -76,7 +77,7 @@ class Pass {
       dtype,
       plan.attrs,
     );
-    return { value, name: `${op}${written(plan.attrs)}(${parts.map((part) => part.name).join()})` };
+    return { value, name: `${op}${attrsText(plan.attrs)}(${parts.map((part) => part.name).join()})` };
   }
 
   #input(x: Tensor): { value: ir.Expr; name: string } {
@@ -98,15 +99,6 @@ class Pass {
 
 function sameLayout({ layout: a }: Tensor, { layout: b }: Tensor): boolean {
   return a.offset === b.offset && sameShape(a.shape, b.shape) && sameShape(a.strides, b.strides);
-}
-
-/** Attributes as text in which no two numbers look alike. */
-function written(attrs: Attrs): string {
-  for (const _ in attrs)
-    return JSON.stringify(attrs, (_, value: AttrValue) =>
-      typeof value === 'number' ? (Object.is(value, -0) ? '-0' : String(value)) : value,
-    );
-  return '';
 }
 
 function compute(backend: Backend, root: Waiting): BackendBuffer {

@@ -1,13 +1,10 @@
 /** Elementwise ops: the record's expression inside a loop nest over strided, broadcast inputs. */
 import * as ir from '../../ir.ts';
+import { attrsText } from '../../ops/attrs.ts';
 import type { ElementwiseRecord } from '../../ops/record.ts';
 import { broadcastLayout } from '../../shape.ts';
 import type { KernelCall } from '../backend.ts';
 import { collapse, compileLoop, isEmpty, printBounds, printExpression, printLoops } from './print.ts';
-
-/** JSON knows neither the infinities nor NaN nor -0. */
-const exact = (_: string, value: unknown): unknown =>
-  typeof value === 'number' ? (Object.is(value, -0) ? '-0' : String(value)) : value;
 
 export function runElementwise({ op, inputs, output, attrs }: KernelCall, record: ElementwiseRecord): void {
   if (isEmpty(output)) return;
@@ -15,7 +12,7 @@ export function runElementwise({ op, inputs, output, attrs }: KernelCall, record
   const { sizes, strides } = collapse([output, ...layouts]);
   const rank = sizes.length;
   const dtype = inputs.at(-1)!.dtype;
-  const key = `${op} ${inputs.map((x) => x.dtype).join()} ${output.dtype} ${rank} ${JSON.stringify(attrs, exact)}`;
+  const key = `${op} ${inputs.map((x) => x.dtype).join()} ${output.dtype} ${rank} ${attrsText(attrs)}`;
   const loop = compileLoop(key, () => {
     const values = inputs.map((_, k) => `a${k}[p${k + 1}]`);
     const expression = record.define(

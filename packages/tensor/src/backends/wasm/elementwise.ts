@@ -1,6 +1,7 @@
 /** Elementwise ops: the record's expression over four elements at a time, row by row. */
 import { bytesPerElement, type DType } from '../../dtype.ts';
 import * as ir from '../../ir.ts';
+import { attrsText } from '../../ops/attrs.ts';
 import type { ElementwiseRecord } from '../../ops/record.ts';
 import { broadcastLayout } from '../../shape.ts';
 import type { KernelCall } from '../backend.ts';
@@ -25,14 +26,6 @@ const nanoseconds = 2;
 /** Elements that are never parted: a few whole vectors. */
 const vector = 16;
 
-/** JSON knows neither the infinities nor NaN nor -0. */
-const exact = (_: string, value: unknown): unknown =>
-  typeof value === 'number' ? (Object.is(value, -0) ? '-0' : String(value)) : value;
-const attrsKey = (attrs: KernelCall['attrs']): string => {
-  for (const _ in attrs) return JSON.stringify(attrs, exact);
-  return '';
-};
-
 const identities = new WeakMap<ElementwiseRecord, Partial<Record<DType, boolean>>>();
 const first = ir.input(0);
 
@@ -56,7 +49,7 @@ export function runElementwise(
   const columnSteps = inputs.map((_, k) => (inner < 0 ? 0 : strides[k + 1]![inner]!));
   const accesses = columnSteps.map(accessOf);
   const dtype = inputs.at(-1)!.dtype;
-  const attributes = attrsKey(attrs);
+  const attributes = attrsText(attrs);
   const single = inputs.length === 1 && attributes === '' && accesses[0] !== 'same';
   if (single && dtype === output.dtype && isIdentity(record, dtype))
     return copyElements(engine, inputs[0]!, output);
