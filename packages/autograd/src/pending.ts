@@ -11,8 +11,9 @@ export class Pending {
   readonly #uses = new Map<Storage, number>();
   /** Storages that the pass has made. */
   readonly #own = new Set<Storage>();
-  #added: Tensor[] = [];
-  #replaced: Tensor[] = [];
+  /** Storages in which gradients have come to lie during a visit, and those in which none lies any more. */
+  #added: Storage[] = [];
+  readonly #idle = new Set<Storage>();
 
   constructor(recorded: boolean) {
     this.#scope = recorded ? null : openScope();
@@ -23,9 +24,8 @@ export class Pending {
     const sum = before ? before.add(g) : g;
     this.gradients.set(source, sum);
     this.#uses.set(sum.storage, (this.#uses.get(sum.storage) ?? 0) + 1);
-    this.#added.push(sum);
-    // The sum may still wait for it.
-    if (before) this.#replaced.push(before);
+    this.#added.push(sum.storage);
+    if (before) this.#leave(before.storage);
   }
 
   /**
@@ -36,16 +36,15 @@ export class Pending {
     if (!this.#scope) return body();
     const inner = openScope({ fuse: true });
     this.#added = [];
-    this.#replaced = [];
     try {
       body();
-      const replaced = new Set(this.#replaced);
-      for (const g of this.#added)
-        if (!replaced.has(g) && g.storage.owner === inner) {
-          inner.lift(g.storage);
-          this.#own.add(g.storage);
+      for (const storage of this.#added)
+        if (this.#uses.has(storage) && storage.owner === inner) {
+          inner.lift(storage);
+          this.#own.add(storage);
         }
-      for (const g of replaced) this.#drop(g);
+      // Only now: the sums lifted may have waited for what they replace.
+      this.#sweep();
     } finally {
       inner.close();
     }
@@ -55,7 +54,9 @@ export class Pending {
   done(source: Source): void {
     const g = this.gradients.get(source);
     this.gradients.delete(source);
-    if (g) this.#drop(g);
+    if (!g) return;
+    this.#leave(g.storage);
+    this.#sweep();
   }
 
   /** Ends the pass; the gradients left are what it was for. */
@@ -65,11 +66,20 @@ export class Pending {
     this.#scope.close();
   }
 
-  #drop({ storage }: Tensor): void {
+  /** One gradient fewer lies in a storage. */
+  #leave(storage: Storage): void {
     const left = this.#uses.get(storage)! - 1;
-    this.#uses.set(storage, left);
-    if (left > 0) return;
-    this.#uses.delete(storage);
-    if (this.#own.delete(storage)) storage.dispose();
+    if (left > 0) this.#uses.set(storage, left);
+    else {
+      this.#uses.delete(storage);
+      this.#idle.add(storage);
+    }
+  }
+
+  /** Gives back what the pass has made and no gradient lies in. */
+  #sweep(): void {
+    for (const storage of this.#idle)
+      if (!this.#uses.has(storage) && this.#own.delete(storage)) storage.dispose();
+    this.#idle.clear();
   }
 }

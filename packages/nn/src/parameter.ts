@@ -1,6 +1,7 @@
 /** Parameters: the tensors that training changes. */
 import { noGrad } from '@infinigrad/autograd';
 import {
+  bytesPerElement,
   contiguousLayout,
   retire,
   DTypeError,
@@ -17,13 +18,13 @@ import {
  */
 function owned(value: Tensor): Tensor {
   const { layout, storage, dtype, shape, size } = value;
-  const alone = size > 0 && layout.offset === 0 && isContiguous(layout) && storage.bytes === bytesOf(value);
+  const alone =
+    size > 0 &&
+    layout.offset === 0 &&
+    isContiguous(layout) &&
+    storage.bytes === size * bytesPerElement(dtype);
   if (alone) return new Tensor(storage, contiguousLayout(shape), dtype);
   return noGrad(() => value.detach().clone());
-}
-
-function bytesOf({ dtype, size }: Tensor): number {
-  return size * (dtype === 'f64' ? 8 : 4);
 }
 
 /** A leaf that requires a gradient, found by `Module.namedParameters` and updated by optimizers. */

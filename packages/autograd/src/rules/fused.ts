@@ -2,7 +2,7 @@
  * Derivatives of fused ops. A first derivative is a fused op again; where a derivative is to be differentiated in turn,
  * the ops that it is made of stand in for it (`byComposition`).
  */
-import { ops, sizeOf, type AttrValue, type Tensor } from '@infinigrad/tensor';
+import { ops, sizeOf, type Tensor } from '@infinigrad/tensor';
 import {
   byComposition,
   fromOutput,
@@ -18,10 +18,10 @@ const number = (c: RuleContext, name: string): number => c.attrs[name] as number
 
 /** The gradients of all inputs come from one op, one after the other in one tensor: the i-th of them. */
 const part =
-  (all: (g: Tensor, c: RuleContext) => Tensor, first = 0): InputRule =>
+  (all: (g: Tensor, c: RuleContext) => Tensor): InputRule =>
   (g, c, i) => {
     const packed = c.once(g, () => all(g, c));
-    const start = c.shapes.slice(first, i).reduce((at, shape) => at + sizeOf(shape), 0);
+    const start = c.shapes.slice(0, i).reduce((at, shape) => at + sizeOf(shape), 0);
     return packed.narrow(0, start, sizeOf(c.shapes[i]!)).reshape(c.shapes[i]!);
   };
 
@@ -30,7 +30,7 @@ const layerNorm = part((g, c) => ops.layerNormGrad(g, c.input(0), c.input(1), nu
 const attention = part((g, c) => {
   const [q, k, v] = [c.input(0), c.input(1), c.input(2)];
   const mask = c.shapes.length > 3 ? c.input(3) : null;
-  const attrs = { scale: number(c, 'scale'), causal: c.attrs['causal'] === (true as AttrValue) };
+  const attrs = { scale: number(c, 'scale'), causal: c.attrs['causal'] === true };
   return ops.attentionGrad(g, c.output(), q, k, v, mask, attrs);
 });
 

@@ -3,7 +3,7 @@
  * v2; equation numbers are that version's): an associative matrix M and a normaliser z per head, read by linear
  * attention and written once a segment.
  */
-import { concat, ops, type Tensor } from '@infinigrad/tensor';
+import { bytesPerElement, concat, ops, type Tensor } from '@infinigrad/tensor';
 import type { InfiniTransformerConfig } from './config.ts';
 
 /** The state of one layer's memory. Its size does not depend on how much has been read. */
@@ -108,6 +108,6 @@ export function walkSegments(
 
 /** The bytes that a model's memory takes, all layers together: constant, whatever has been read. */
 export function memoryBytes(memories: readonly (MemoryState | null)[]): number {
-  const bytes = (x: Tensor): number => x.size * (x.dtype === 'f64' ? 8 : 4);
+  const bytes = (x: Tensor): number => x.size * bytesPerElement(x.dtype);
   return memories.reduce((total, m) => total + (m ? bytes(m.matrix) + bytes(m.normalizer) : 0), 0);
 }
