@@ -37,7 +37,7 @@ export class Engine {
   }
 
   /** Lanes of the work at most: the most pieces that `overItems` has under way at once, however many threads there are. */
-  readonly threads = mostLanes;
+  readonly lanes = mostLanes;
 
   /** Threads that work is spread over, this one included; 1 where there can be no others. */
   get threadCount(): number {
@@ -72,7 +72,7 @@ export class Engine {
    * Runs a kernel over independent items (rows, tiles) in pieces, which may be under way at once: they must not write to
    * the same memory. How the items are parted does not depend on the number of threads.
    * @param cost of an item, in nanoseconds, roughly: decides the number and the size of the pieces
-   * @param args of the kernel for `count` items from `start` on; `lane` (0 … threads - 1) tells pieces apart that may be
+   * @param args of the kernel for `count` items from `start` on; `lane` (0 … lanes - 1) tells pieces apart that may be
    *   under way at once, for scratch memory
    */
   overItems(

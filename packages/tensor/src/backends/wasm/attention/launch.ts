@@ -32,7 +32,7 @@ export function launch<Call extends string>(
   const itemBytes = records * recordBytes;
   const table = padded(call.bytes + 4 * areas.places.length, cacheLine);
   const scratch = table + padded(items * itemBytes, cacheLine);
-  const lanes = Math.min(engine.threads, items);
+  const lanes = Math.min(engine.lanes, items);
   engine.borrow(scratch + lanes * areas.bytes, (pointer) => {
     const { buffer } = engine.heap.memory;
     const words = new Int32Array(buffer, pointer, table / 4);

@@ -40,8 +40,8 @@ export function withColumnSums(
   const count = vectors * padded(n);
   const bytes = count * (4 + 8);
   const finish = engine.kernels.get('column sums', buildFinish)['finish']!;
-  const { heap, threads } = engine;
-  engine.borrow(bytes * threads, (pointer) => {
+  const { heap, lanes } = engine;
+  engine.borrow(bytes * lanes, (pointer) => {
     let used = 0;
     body((lane) => {
       for (; used <= lane; used++) heap.bytes.fill(0, pointer + used * bytes, pointer + (used + 1) * bytes);
