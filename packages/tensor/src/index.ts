@@ -33,7 +33,7 @@ export * from './random/key.ts';
 export * from './settings.ts';
 export type { ThreadStats } from './backends/wasm/backend.ts';
 export * from './io/safetensors.ts';
-export { compositions, stack } from './compositions.ts';
+export * from './compositions/index.ts';
 export type { OpCall } from './execute.ts';
 export type { NestedArray } from './read.ts';
 export type { Range } from './ops/views.ts';

@@ -1,7 +1,7 @@
 /** Methods and free functions, derived from the op table and from the compositions. */
 import { apply } from './apply.ts';
 import { scalar } from './creation.ts';
-import { compositions, type Compositions } from './compositions.ts';
+import { compositions, type Compositions } from './compositions/index.ts';
 import { promote, scalarDType, type DType } from './dtype.ts';
 import { currentBackend } from './backends/registry.ts';
 import type { Operand, OpRecord } from './ops/record.ts';
@@ -69,7 +69,10 @@ function install(name: string, f: (...args: never[]) => unknown): void {
 }
 
 for (const [name, f] of Object.entries(ops)) if (!recordOf(name as OpName).free) install(name, f);
-for (const [name, f] of Object.entries(compositions)) install(name, f);
+for (const [name, f] of Object.entries(
+  compositions as Readonly<Record<string, (...args: never[]) => unknown>>,
+))
+  install(name, f);
 for (const [name, f] of Object.entries(reading)) install(name, f);
 install('toString', reading.format);
 Object.defineProperty(Tensor.prototype, Symbol.for('nodejs.util.inspect.custom'), {

@@ -74,6 +74,18 @@ export interface ErrorCase {
   readonly says: string;
 }
 
+/** A call and its result, both written out: shown in the docs, and held against what the op gives. */
+export interface Example {
+  readonly inputs: readonly {
+    readonly shape: Shape;
+    readonly values: readonly number[];
+    readonly dtype?: DType;
+  }[];
+  readonly attrs?: Attrs;
+  /** Row-major. */
+  readonly output: readonly number[];
+}
+
 /**
  * How inputs of different dtypes meet before the op runs:
  * `common` in the highest, `number` likewise but bool in i32, `total` likewise but at least i32 (for sums of many),
@@ -97,6 +109,8 @@ interface Common<Args extends readonly unknown[]> {
   readonly infer: (inputs: readonly OperandInfo[], attrs: Attrs, op: string) => Plan;
   readonly sample: (draw: Draw) => Sample;
   readonly errors: readonly ErrorCase[];
+  /** Results known from elsewhere (a handbook, another library), for ops that the tests have no second definition of. */
+  readonly examples?: readonly Example[];
   /** Floating-point operations of one call. */
   readonly flops: (inputs: readonly OperandInfo[], plan: Plan) => number;
 }

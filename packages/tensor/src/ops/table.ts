@@ -1,7 +1,9 @@
 /** The op table: every op there is, by name. */
 import { arithmetic, choice, functions, logic, relations } from './elementwise.ts';
 import { attentions } from './attention.ts';
+import { fourier } from './fourier.ts';
 import { indexing } from './indexing.ts';
+import { linalg } from './linalg.ts';
 import { losses } from './losses.ts';
 import { norms } from './norms.ts';
 import { positions } from './rotary.ts';
@@ -17,7 +19,11 @@ import type {
 } from './record.ts';
 import { reductions } from './reductions.ts';
 import { rows } from './rows.ts';
+import { scatters } from './scatter.ts';
+import { sorting } from './sorting.ts';
+import { specials } from './special.ts';
 import { views } from './views.ts';
+import { windowing } from './windows.ts';
 
 export const opTable = {
   ...arithmetic,
@@ -35,6 +41,12 @@ export const opTable = {
   ...positions,
   ...losses,
   ...updates,
+  ...specials,
+  ...scatters,
+  ...sorting,
+  ...windowing,
+  ...fourier,
+  ...linalg,
 } satisfies Record<string, OpRecord>;
 
 export type OpTable = typeof opTable;

@@ -15,7 +15,13 @@ import {
   type Naive,
 } from '../naive.ts';
 import { attentionReferences } from './references-attention.ts';
+import { fourierReferences } from './references-fourier.ts';
+import { linalgReferences } from './references-linalg.ts';
 import { rowReferences } from './references-rows.ts';
+import { scattersReferences } from './references-scatter.ts';
+import { sortingReferences } from './references-sorting.ts';
+import { specialsReferences } from './references-special.ts';
+import { windowingReferences } from './references-windows.ts';
 
 type Reference = (inputs: readonly Naive[], attrs: Attrs) => Naive;
 
@@ -120,7 +126,7 @@ function added(x: Naive, source: Naive, place: (at: readonly number[]) => number
 
 const axisOf = (attrs: Attrs, x: Naive): number => positive(attrs['axis'] as number, x.shape.length);
 
-export const references: Readonly<Record<OpName, Reference>> = {
+export const references: Readonly<Partial<Record<OpName, Reference>>> = {
   add: elementwise((x, y) => x + y),
   sub: elementwise((x, y) => x - y),
   mul: elementwise((x, y) => x * y),
@@ -273,4 +279,10 @@ export const references: Readonly<Record<OpName, Reference>> = {
     added(x!, source!, (at) => put(at, axisOf(attrs, x!), index!.at(at))),
   ...rowReferences,
   ...attentionReferences,
+  ...specialsReferences,
+  ...scattersReferences,
+  ...sortingReferences,
+  ...windowingReferences,
+  ...fourierReferences,
+  ...linalgReferences,
 };

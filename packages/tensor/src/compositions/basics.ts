@@ -2,20 +2,20 @@
  * Functions made of table ops: their gradients, views and backends come from those. Those under `compositions` are
  * methods of their first argument.
  */
-import { apply } from './apply.ts';
-import { arange, fullLike } from './creation.ts';
-import { isFloat, type DType } from './dtype.ts';
-import { DTypeError, IndexError, ShapeError, ValueError } from './errors.ts';
-import type { Range } from './ops/views.ts';
-import { broadcastShapes, normalizeAxes, normalizeAxis, reducedShape, sizeOf, type Shape } from './shape.ts';
-import type { Tensor } from './tensor.ts';
+import { apply } from '../apply.ts';
+import { arange, fullLike } from '../creation.ts';
+import { isFloat, type DType } from '../dtype.ts';
+import { DTypeError, IndexError, ShapeError, ValueError } from '../errors.ts';
+import type { Range } from '../ops/views.ts';
+import { broadcastShapes, normalizeAxes, normalizeAxis, reducedShape, sizeOf, type Shape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
 
 type Axes = number | readonly number[];
 
 /** A range on one axis, everything on the others. */
 const onAxis = (axis: number, range: Range): (Range | null)[] => [...new Array<null>(axis).fill(null), range];
 
-export const compositions = {
+export const basics = {
   /** Two axes swapped (the last two unless told). */
   transpose: (x: Tensor, a = -2, b = -1): Tensor => {
     const axes = x.shape.map((_, i) => i);
@@ -207,5 +207,3 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
     { axis },
   );
 }
-
-export type Compositions = typeof compositions;

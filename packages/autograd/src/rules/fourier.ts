@@ -1,0 +1,3 @@
+/** Derivatives: discrete Fourier transforms of complex numbers held as pairs. */
+
+export const fourier = {};

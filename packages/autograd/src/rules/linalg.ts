@@ -1,0 +1,3 @@
+/** Derivatives: factorisations and solutions of matrices. */
+
+export const linalg = {};

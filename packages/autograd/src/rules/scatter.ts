@@ -1,0 +1,3 @@
+/** Derivatives: ops that write elements at indexed places, and searches in sorted rows. */
+
+export const scatters = {};

@@ -1,0 +1,3 @@
+/** Derivatives: special functions and further elementwise ops. */
+
+export const specials = {};

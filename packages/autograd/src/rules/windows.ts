@@ -1,0 +1,3 @@
+/** Derivatives: sliding windows over axes, and their transpose. */
+
+export const windowing = {};

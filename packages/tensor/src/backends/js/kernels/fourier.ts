@@ -1,0 +1,3 @@
+/** Kernels: discrete Fourier transforms of complex numbers held as pairs. */
+
+export const fourierKernels = {};

@@ -1,0 +1,3 @@
+/** Kernels: factorisations and solutions of matrices. */
+
+export const linalgKernels = {};

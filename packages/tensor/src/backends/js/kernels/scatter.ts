@@ -1,0 +1,3 @@
+/** Kernels: ops that write elements at indexed places, and searches in sorted rows. */
+
+export const scattersKernels = {};

@@ -1,0 +1,3 @@
+/** Kernels: orders of elements along an axis, and running extremes, products and log-sums. */
+
+export const sortingKernels = {};

@@ -1,0 +1,3 @@
+/** Kernels: sliding windows over axes, and their transpose. */
+
+export const windowingKernels = {};

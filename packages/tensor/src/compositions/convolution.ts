@@ -1,0 +1,3 @@
+/** Convolutions, pooling and interpolation. */
+
+export const convolutionMethods = {};

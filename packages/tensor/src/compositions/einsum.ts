@@ -1,0 +1,3 @@
+/** Sums of products in index notation. */
+
+export const einsumMethods = {};

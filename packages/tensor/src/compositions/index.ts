@@ -1,0 +1,26 @@
+/** Functions made of table ops: their gradients, views and backends come from those. Here are the methods; free functions follow. */
+import { basics } from './basics.ts';
+import { convolutionMethods } from './convolution.ts';
+import { einsumMethods } from './einsum.ts';
+import { fourierMethods } from './fourier.ts';
+import { linalgMethods } from './linalg.ts';
+import { rearrangingMethods } from './rearranging.ts';
+import { selectingMethods } from './selecting.ts';
+import { sortingMethods } from './sorting.ts';
+import { specialMethods } from './special.ts';
+
+export const compositions = {
+  ...basics,
+  ...selectingMethods,
+  ...sortingMethods,
+  ...rearrangingMethods,
+  ...einsumMethods,
+  ...convolutionMethods,
+  ...fourierMethods,
+  ...linalgMethods,
+  ...specialMethods,
+};
+
+export type Compositions = typeof compositions;
+
+export { stack } from './basics.ts';

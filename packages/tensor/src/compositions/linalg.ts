@@ -1,0 +1,3 @@
+/** Linear algebra. */
+
+export const linalgMethods = {};

@@ -1,0 +1,3 @@
+/** Axes rolled, tiled, repeated, and rearranged by patterns. */
+
+export const rearrangingMethods = {};

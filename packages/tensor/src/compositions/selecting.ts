@@ -1,0 +1,3 @@
+/** Reading and updating through indices, masks and names of places. */
+
+export const selectingMethods = {};

@@ -1,0 +1,3 @@
+/** Sorted elements and running extremes. */
+
+export const sortingMethods = {};

@@ -1,0 +1,3 @@
+/** Special functions made of table ops. */
+
+export const specialMethods = {};

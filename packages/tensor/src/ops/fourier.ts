@@ -1,0 +1,3 @@
+/** Discrete Fourier transforms of complex numbers held as pairs. */
+
+export const fourier = {};

@@ -1,0 +1,3 @@
+/** Factorisations and solutions of matrices. */
+
+export const linalg = {};

@@ -1,0 +1,3 @@
+/** Ops that write elements at indexed places, and searches in sorted rows. */
+
+export const scatters = {};

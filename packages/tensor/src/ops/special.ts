@@ -1,0 +1,3 @@
+/** Special functions and further elementwise ops. */
+
+export const specials = {};

@@ -1,0 +1,3 @@
+/** Sliding windows over axes, and their transpose. */
+
+export const windowing = {};

@@ -1,0 +1,3 @@
+/** References: discrete Fourier transforms of complex numbers held as pairs. */
+
+export const fourierReferences = {};

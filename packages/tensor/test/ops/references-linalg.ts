@@ -1,0 +1,3 @@
+/** References: factorisations and solutions of matrices. */
+
+export const linalgReferences = {};

@@ -1,0 +1,3 @@
+/** References: ops that write elements at indexed places, and searches in sorted rows. */
+
+export const scattersReferences = {};

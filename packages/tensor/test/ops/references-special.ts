@@ -1,0 +1,3 @@
+/** References: special functions and further elementwise ops. */
+
+export const specialsReferences = {};

@@ -1,0 +1,3 @@
+/** References: sliding windows over axes, and their transpose. */
+
+export const windowingReferences = {};
