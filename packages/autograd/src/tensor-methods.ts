@@ -1,14 +1,14 @@
 /** PyTorch's door to the engine: `requiresGrad`, `grad`, `backward` and `detach` on every tensor. */
-import { GradientError, isFloat, sameShape, Tensor } from '@infinigrad/tensor';
+import { GradientError, isFloat, sameShape, Tensor, type Shape } from '@infinigrad/tensor';
 import { backward, type BackwardOptions } from './backward.ts';
 import { Leaf, Node, sourceOf } from './graph.ts';
 
 declare module '@infinigrad/tensor' {
-  interface Tensor {
+  interface Tensor<S extends Shape = Shape> {
     /** Whether ops on this tensor are recorded. Set it on a tensor that you made; results of ops have it from their inputs. */
     requiresGrad: boolean;
     /** What `backward` has added up for this leaf, or null. Set it to null to start anew. */
-    grad: Tensor | null;
+    grad: Tensor<S> | null;
     /** True for a tensor that no recorded op has made. */
     readonly isLeaf: boolean;
     /**
@@ -18,7 +18,7 @@ declare module '@infinigrad/tensor' {
      */
     backward(gradient?: Tensor, options?: BackwardOptions): void;
     /** The same elements without their history. */
-    detach(): Tensor;
+    detach(): Tensor<S>;
     /** This tensor, with `requiresGrad` set. */
     requireGrad(): this;
   }

@@ -15,6 +15,7 @@ import type { Storage } from './memory/storage.ts';
 import type { NestedArray } from './read.ts';
 import { checkShape, contiguousLayout, sizeOf, type Shape } from './shape.ts';
 import { Tensor } from './tensor.ts';
+import type { Known, LiteralShape } from './types/shapes.ts';
 
 export interface CreationOptions {
   /** f32 unless told; for data, what the data calls for (see `tensor`). */
@@ -29,7 +30,12 @@ function checkDType(op: string, dtype: DType): DType {
   return dtype;
 }
 
-function fromArray(dtype: DType, data: TypedArray, shape: Shape, backend: Backend): Tensor {
+function fromArray<S extends Shape>(
+  dtype: DType,
+  data: TypedArray,
+  shape: Shape,
+  backend: Backend,
+): Tensor<S> {
   const buffer = backend.upload(dtype, data);
   return new Tensor(
     newStorage(backend, buffer, data.length * bytesPerElement(dtype), 'the data given to it'),
@@ -39,11 +45,11 @@ function fromArray(dtype: DType, data: TypedArray, shape: Shape, backend: Backen
 }
 
 /** Row-major `data` under a shape. The data is copied. A Uint8Array reads as u8 unless `dtype` says bool. */
-export function fromData(
+export function fromData<S extends Shape>(
   data: TypedArray,
-  shape: Shape,
+  shape: S,
   { dtype = dtypeOfArray(data), backend = currentBackend() }: CreationOptions = {},
-): Tensor {
+): Tensor<Known<S>> {
   checkDType('fromData', dtype);
   checkShape('fromData', shape);
   if (sizeOf(shape) !== data.length)
@@ -60,8 +66,14 @@ export function fromData(
  * kind, unless `dtype` says otherwise.
  * @throws ShapeError where the nesting is ragged.
  */
-export function tensor(values: NestedArray | TypedArray, options: CreationOptions = {}): Tensor {
-  if (ArrayBuffer.isView(values)) return fromData(values as TypedArray, [values.length], options);
+export function tensor<T extends NestedArray | TypedArray>(
+  values: T,
+  options: CreationOptions = {},
+): Tensor<LiteralShape<T>> {
+  if (ArrayBuffer.isView(values))
+    return fromData(values as TypedArray, [values.length] as Shape as LiteralShape<T>, options) as Tensor<
+      LiteralShape<T>
+    >;
   const nested = values as NestedArray;
   const shape: number[] = [];
   for (let level = nested; Array.isArray(level); level = level[0] as NestedArray) {
@@ -111,7 +123,11 @@ export function scalar(value: number | boolean, dtype: DType, backend: Backend =
 }
 
 /** Every element the same; takes the memory of one element until something writes it out. */
-export function full(shape: Shape, value: number | boolean, options: CreationOptions = {}): Tensor {
+export function full<S extends Shape>(
+  shape: S,
+  value: number | boolean,
+  options: CreationOptions = {},
+): Tensor<Known<S>> {
   const dtype = options.dtype ?? (typeof value === 'boolean' ? 'bool' : 'f32');
   checkShape('full', shape);
   const one = scalar(value, checkDType('full', dtype), options.backend);
@@ -123,27 +139,27 @@ export function full(shape: Shape, value: number | boolean, options: CreationOpt
 }
 
 /** All zeros. */
-export function zeros(shape: Shape, options: CreationOptions = {}): Tensor {
+export function zeros<S extends Shape>(shape: S, options: CreationOptions = {}): Tensor<Known<S>> {
   return full(shape, 0, { dtype: 'f32', ...options });
 }
 
 /** All ones. */
-export function ones(shape: Shape, options: CreationOptions = {}): Tensor {
+export function ones<S extends Shape>(shape: S, options: CreationOptions = {}): Tensor<Known<S>> {
   return full(shape, 1, { dtype: 'f32', ...options });
 }
 
 /** Zeros of another tensor's shape, dtype and backend. */
-export function zerosLike(x: Tensor): Tensor {
+export function zerosLike<S extends Shape>(x: Tensor<S>): Tensor<S> {
   return fullLike(x, 0);
 }
 
 /** Ones of another tensor's shape, dtype and backend. */
-export function onesLike(x: Tensor): Tensor {
+export function onesLike<S extends Shape>(x: Tensor<S>): Tensor<S> {
   return fullLike(x, 1);
 }
 
 /** One value in another tensor's shape, dtype and backend. */
-export function fullLike(x: Tensor, value: number): Tensor {
+export function fullLike<S extends Shape>(x: Tensor<S>, value: number): Tensor<S> {
   const one = scalar(value, x.dtype, x.backend);
   return new Tensor(
     one.storage,

@@ -37,4 +37,15 @@ export * from './compositions/index.ts';
 export type { OpCall } from './execute.ts';
 export type { NestedArray } from './read.ts';
 export type { Range } from './ops/views.ts';
+export type {
+  Broadcast,
+  Known,
+  MatMul,
+  Mismatch,
+  Permuted,
+  Reduced,
+  Reshaped,
+  Size,
+  Transposed,
+} from './types/shapes.ts';
 export * as ir from './ir.ts';

@@ -5,15 +5,21 @@ import type { DType } from './dtype.ts';
 import { inScope, recogniseTensors } from './memory/scope.ts';
 import type { Storage } from './memory/storage.ts';
 import type { CompositionMethods, OpMethods, ReadMethods } from './methods.ts';
+import type { ShapedMethods } from './types/methods.ts';
 
-export interface Tensor extends OpMethods, CompositionMethods, ReadMethods {}
+export interface Tensor<S extends Shape = Shape>
+  extends
+    ShapedMethods,
+    Omit<OpMethods, keyof ShapedMethods>,
+    Omit<CompositionMethods, keyof ShapedMethods>,
+    ReadMethods {}
 
 /**
  * An n-dimensional array of one dtype. Ops return new tensors; views (transpose, slice, expand, most reshapes) share
  * the elements of the tensor they come from. Every op of the table, every composition and every way of reading is a
  * method, installed from its table.
  */
-export class Tensor {
+export class Tensor<S extends Shape = Shape> {
   /** Where the elements lie. Changes only when a parameter is given a new value. */
   layout: Layout;
   /** The buffer behind it. Changes only when a parameter is given a new value. */
@@ -33,8 +39,8 @@ export class Tensor {
   }
 
   /** The size along each axis. */
-  get shape(): Shape {
-    return this.layout.shape;
+  get shape(): S {
+    return this.layout.shape as S;
   }
 
   /** The number of axes. */

@@ -262,8 +262,9 @@ const where: ElementwiseRecord<[condition: Tensor, x: Operand, y: Operand]> = {
   flops: () => 0,
 };
 
-const clip: ElementwiseRecord<[x: Tensor, min: number, max: number]> = {
+const clip: ElementwiseRecord<[x: Tensor, min: number, max: number]> & { readonly shapes: 'same' } = {
   kind: 'elementwise',
+  shapes: 'same',
   doc: 'x held between `min` and `max`; the derivative is 1 inside (ends included) and 0 outside.',
   promote: 'none',
   accepts: [numeric],
@@ -294,8 +295,9 @@ const clip: ElementwiseRecord<[x: Tensor, min: number, max: number]> = {
   flops: (_, plan) => 2 * sizeOf(plan.shape),
 };
 
-const cast: ElementwiseRecord<[x: Tensor, dtype: DType]> = {
+const cast: ElementwiseRecord<[x: Tensor, dtype: DType]> & { readonly shapes: 'same' } = {
   kind: 'elementwise',
+  shapes: 'same',
   doc: 'x in another dtype: floats truncate toward zero into integers (i32 saturates, u8 wraps), anything nonzero is true.',
   promote: 'none',
   accepts: [anyDType],

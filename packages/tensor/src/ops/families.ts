@@ -35,7 +35,7 @@ interface UnaryOptions {
 }
 
 /** y = f(x), element by element. In floating point unless told otherwise. */
-export function unary(options: UnaryOptions): ElementwiseRecord<[x: Tensor]> {
+export function unary(options: UnaryOptions): ElementwiseRecord<[x: Tensor]> & { readonly shapes: 'same' } {
   const {
     doc,
     define,
@@ -47,6 +47,7 @@ export function unary(options: UnaryOptions): ElementwiseRecord<[x: Tensor]> {
   } = options;
   return {
     kind: 'elementwise',
+    shapes: 'same',
     doc,
     promote,
     accepts: [accepts],
@@ -74,7 +75,9 @@ interface BinaryOptions {
 }
 
 /** z = f(x, y), element by element, broadcasting. */
-export function binary(options: BinaryOptions): ElementwiseRecord<[x: Operand, other: Operand]> {
+export function binary(
+  options: BinaryOptions,
+): ElementwiseRecord<[x: Operand, other: Operand]> & { readonly shapes: 'broadcast' } {
   const {
     doc,
     define,
@@ -86,6 +89,7 @@ export function binary(options: BinaryOptions): ElementwiseRecord<[x: Operand, o
   } = options;
   return {
     kind: 'elementwise',
+    shapes: 'broadcast',
     doc,
     promote,
     accepts: [accepts],

@@ -98,6 +98,8 @@ interface Common<Args extends readonly unknown[]> {
   readonly doc: string;
   /** From the arguments of a user's call to inputs and attributes. */
   readonly call: (...args: Args) => Request;
+  /** How the result's shape follows from the inputs', where it is as simple as that: for shapes known to the compiler. */
+  readonly shapes?: 'same' | 'broadcast';
   /** Set where the first argument is not a tensor: a function, not a method. */
   readonly free?: true;
   readonly promote: Promotion;

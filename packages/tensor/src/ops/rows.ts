@@ -28,9 +28,10 @@ function alongAxis({
   promote = 'float',
   accepts = anyDType,
   flops = 1,
-}: RowOptions): StructuredRecord<[x: Tensor, axis?: number]> {
+}: RowOptions): StructuredRecord<[x: Tensor, axis?: number]> & { readonly shapes: 'same' } {
   return {
     kind: 'structured',
+    shapes: 'same',
     doc,
     promote,
     accepts: [accepts],

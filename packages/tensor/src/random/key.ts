@@ -4,6 +4,7 @@ import type { FloatDType } from '../dtype.ts';
 import { ValueError } from '../errors.ts';
 import { checkShape, normalizeAxis, sizeOf, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import type { Known } from '../types/shapes.ts';
 import { inverseErf, portableLog } from './distributions.ts';
 import { threefry2x32 } from './threefry.ts';
 
@@ -74,7 +75,10 @@ export class Key {
   }
 
   /** Uniform in [min, max). */
-  uniform(shape: Shape, options: { min?: number; max?: number; dtype?: FloatDType } = {}): Tensor {
+  uniform<S extends Shape>(
+    shape: S,
+    options: { min?: number; max?: number; dtype?: FloatDType } = {},
+  ): Tensor<Known<S>> {
     const { min = 0, max = 1, dtype = 'f32' } = options;
     checkShape('Key.uniform', shape);
     if (!(min < max)) throw new ValueError('Key.uniform', `min ${min} is not < max ${max}`);
@@ -87,7 +91,10 @@ export class Key {
   }
 
   /** Normal with the given mean and standard deviation. */
-  normal(shape: Shape, options: { mean?: number; std?: number; dtype?: FloatDType } = {}): Tensor {
+  normal<S extends Shape>(
+    shape: S,
+    options: { mean?: number; std?: number; dtype?: FloatDType } = {},
+  ): Tensor<Known<S>> {
     const { mean = 0, std = 1, dtype = 'f32' } = options;
     checkShape('Key.normal', shape);
     if (!(std >= 0)) throw new ValueError('Key.normal', `the standard deviation must be ≥ 0, got ${std}`);
@@ -102,7 +109,7 @@ export class Key {
   }
 
   /** True with the given probability. */
-  bernoulli(probability: number, shape: Shape): Tensor {
+  bernoulli<S extends Shape>(probability: number, shape: S): Tensor<Known<S>> {
     checkShape('Key.bernoulli', shape);
     if (!(probability >= 0 && probability <= 1))
       throw new ValueError('Key.bernoulli', `the probability must lie in [0, 1], got ${probability}`);
@@ -115,7 +122,7 @@ export class Key {
   }
 
   /** Integers from `low` up to but not including `high`, i32. */
-  randint(low: number, high: number, shape: Shape): Tensor {
+  randint<S extends Shape>(low: number, high: number, shape: S): Tensor<Known<S>> {
     checkShape('Key.randint', shape);
     const fits = [low, high].every(Number.isInteger) && low < high && low >= -(2 ** 31) && high <= 2 ** 31;
     if (!fits) throw new ValueError('Key.randint', `needs i32 integers low < high, got ${low} and ${high}`);
