@@ -92,6 +92,8 @@ const scan = ({
     flops * sizeOf(shape) * Math.ceil(Math.log2(Math.max(2, shape[attrs['axis'] as number]!))),
 });
 
+const product = (a: Tensor, b: Tensor): Tensor => a.mul(b);
+
 /** log(eᵃ + eᵇ) = h + softplus(l - h) for the higher and the lower of the two: smooth in both where they are equal. */
 function logSum(a: Tensor, b: Tensor): Tensor {
   const ordered = a.ge(b);
@@ -113,7 +115,7 @@ export const scans = {
     promote: 'total',
     domain: factors,
     flops: 1,
-    combine: (a, b) => a.mul(b),
+    combine: product,
   }),
   logCumSumExp: scan({
     doc: 'Running log Σ eˣ along an axis (the last unless told), without overflow.',
