@@ -29,6 +29,12 @@ export interface Plan {
   readonly attrs: Attrs;
 }
 
+/**
+ * Kinds of matrices, all well conditioned: of full rank with singular values apart; symmetric with eigenvalues apart, of
+ * either sign or positive; square and dominated by the diagonal.
+ */
+export type MatrixKind = 'full-rank' | 'symmetric' | 'positive-definite' | 'dominant';
+
 /** The inputs on which an op makes sense, and on which its gradient exists. The laws draw from it. */
 export interface Domain {
   readonly min: number;
@@ -39,6 +45,8 @@ export interface Domain {
   readonly integer?: boolean;
   /** All values of all inputs so marked differ by at least 0.05. */
   readonly distinct?: boolean;
+  /** The last two axes hold matrices of this kind; the range does not count. */
+  readonly matrix?: MatrixKind;
 }
 
 export interface InputSpec {

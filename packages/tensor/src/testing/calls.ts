@@ -9,6 +9,7 @@ import { sizeOf, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { drawFrom, type Generator } from './draw.ts';
 import { drawDistinct, drawValues } from './fill.ts';
+import { drawMatrices } from './matrices.ts';
 import { contiguousPlan, drawLayout, ownShape, realise, spreadValues, type LayoutPlan } from './layouts.ts';
 
 /** One input: its values (row-major) and how they lie in memory. */
@@ -41,7 +42,9 @@ export function fillSample(
   { dtype = 'f32', layouts = true }: CallOptions = {},
 ): DrawnCall {
   const plans = sample.inputs.map(({ shape, domain }) =>
-    layouts ? drawLayout(g, shape, { repeats: !domain.distinct }) : contiguousPlan(shape.length),
+    layouts
+      ? drawLayout(g, shape, { repeats: !domain.distinct && !domain.matrix })
+      : contiguousPlan(shape.length),
   );
   const counts = sample.inputs.map(({ shape }, i) => sizeOf(ownShape(shape, plans[i]!)));
   // The distinct values of all inputs come from one draw.
@@ -55,7 +58,9 @@ export function fillSample(
     const count = counts[i]!;
     const values = spec.domain.distinct
       ? pool.slice(taken, (taken += count))
-      : drawValues(g, spec.domain, own, count);
+      : spec.domain.matrix
+        ? drawMatrices(g, spec.domain.matrix, own, spec.shape)
+        : drawValues(g, spec.domain, own, count);
     return {
       shape: spec.shape,
       dtype: own,
