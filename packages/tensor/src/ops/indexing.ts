@@ -14,13 +14,13 @@ export function spliceAxis(shape: readonly number[], axis: number, middle: reado
   return [...shape.slice(0, axis), ...middle, ...shape.slice(axis + 1)];
 }
 
-const axisError = (inputs: ErrorCase['inputs'], axis = 5): ErrorCase => ({
+export const axisError = (inputs: ErrorCase['inputs'], axis = 5): ErrorCase => ({
   inputs,
   attrs: { axis },
   error: 'IndexError',
   says: `axis ${axis} is out of range`,
 });
-const indexDTypeErrors = (inputs: (dtype: DType) => ErrorCase['inputs']): ErrorCase[] =>
+export const indexDTypeErrors = (inputs: (dtype: DType) => ErrorCase['inputs']): ErrorCase[] =>
   refused(indices, inputs).map((row) => ({ ...row, attrs: { axis: 0 } }));
 
 const concat: StructuredRecord<[tensors: readonly Tensor[], axis?: number]> & { readonly free: true } = {
@@ -281,7 +281,7 @@ const indexAdd: StructuredRecord<[x: Tensor, axis: number, index: Tensor, source
 };
 
 /** The index of a gather has the rank of x and is no larger than it on the other axes. */
-function checkGather(op: string, inputs: Infos, axisAttr: unknown): number {
+export function checkGather(op: string, inputs: Infos, axisAttr: unknown): number {
   const [x, index] = inputs as [OperandInfo, OperandInfo];
   const axis = normalizeAxis(op, axisAttr as number, x);
   const fits =
@@ -298,7 +298,7 @@ function checkGather(op: string, inputs: Infos, axisAttr: unknown): number {
   return axis;
 }
 
-function sampleGather(draw: Draw): { shape: number[]; axis: number; index: number[] } {
+export function sampleGather(draw: Draw): { shape: number[]; axis: number; index: number[] } {
   const shape = draw.shape({ minRank: 1 });
   const axis = draw.int(0, shape.length - 1);
   return { shape, axis, index: shape.map((n, i) => (i === axis ? draw.int(1, 4) : draw.int(1, n))) };

@@ -47,6 +47,8 @@ export interface Domain {
   readonly distinct?: boolean;
   /** The last two axes hold matrices of this kind; the range does not count. */
   readonly matrix?: MatrixKind;
+  /** Ascending along the last axis. */
+  readonly sorted?: boolean;
 }
 
 export interface InputSpec {

@@ -34,6 +34,12 @@ export interface CallOptions {
   readonly layouts?: boolean;
 }
 
+/** Row-major values, each line along the last axis in ascending order. */
+function sortedLines(values: readonly number[], shape: Shape): number[] {
+  const n = shape.at(-1)!;
+  return values.flatMap((_, i) => (i % n === 0 ? values.slice(i, i + n).toSorted((a, b) => a - b) : []));
+}
+
 /** Fills the inputs of a sample with values, and chooses their layouts. */
 export function fillSample(
   g: Generator,
@@ -64,7 +70,11 @@ export function fillSample(
     return {
       shape: spec.shape,
       dtype: own,
-      values: spreadValues(values, ownShape(spec.shape, plan), spec.shape),
+      values: spreadValues(
+        spec.domain.sorted ? sortedLines(values, ownShape(spec.shape, plan)) : values,
+        ownShape(spec.shape, plan),
+        spec.shape,
+      ),
       plan,
     };
   });

@@ -88,7 +88,7 @@ export function indexAdd(call: KernelCall): void {
 }
 
 /** For every element of the index, its place in `whole` along the axis. */
-function gatherPlaces(call: KernelCall, whole: BufferView): Int32Array {
+export function gatherPlaces(call: KernelCall, whole: BufferView): Int32Array {
   const axis = call.attrs['axis'] as number;
   const index = readIndex(call, whole.shape[axis]!);
   const { shape } = call.inputs[1]!;
