@@ -13,12 +13,18 @@ import type { Tensor } from './tensor.ts';
 /** Sees every call on its way; `next` runs it (or hands it to the interceptor below). */
 export type Interceptor = (call: OpCall, next: (call: OpCall) => Tensor) => Tensor;
 
-const interceptors: Interceptor[] = [];
-let chain: (call: OpCall) => Tensor = run;
+type Run = (call: OpCall) => Tensor;
+
+let interceptors: Interceptor[] = [];
+/** What they stand on. */
+let bottom: Run = run;
+let chain: Run = run;
+/** How often interceptors have come or gone. */
+let changes = 0;
 
 const free: FreeFunctions = { concat: (tensors, axis) => apply('concat', tensors, { axis }) };
 
-/** A fused op by the ops that it is made of, in the sight of all interceptors. */
+/** A fused op by the ops that it is made of, in the sight of the interceptor that asks and of those below it. */
 export function compose(record: FusedRecord, inputs: readonly Tensor[], attrs: Attrs): Tensor {
   return record.compose(inputs, attrs, free);
 }
@@ -42,23 +48,44 @@ function run(call: OpCall): Tensor {
   }
 }
 
+/**
+ * Runs `body` with the ops in it handed to `next`: what an interceptor does itself, out of its own sight and of those above
+ * it. Interceptors that are put on inside stand on `next`.
+ */
+export function below<T>(next: Run, body: () => T): T {
+  const before = { interceptors, bottom, chain };
+  const seen = changes;
+  interceptors = [];
+  bottom = chain = next;
+  try {
+    return body();
+  } finally {
+    ({ interceptors, bottom, chain } = before);
+    if (changes !== seen) rebuild();
+  }
+}
+
+/** Those below see their own ops and those of each other, never those of one above run anew. */
 function rebuild(): void {
-  chain = interceptors.reduce<(call: OpCall) => Tensor>(
-    (next, interceptor) => (call) => interceptor(call, next),
-    run,
-  );
+  chain = interceptors.reduce<Run>((next, interceptor, i) => {
+    const lowered: Run = i === 0 && next === run ? run : (call) => below(next, () => next(call));
+    return (call) => interceptor(call, lowered);
+  }, bottom);
 }
 
 /** Puts an interceptor on top of those there are; the function returned takes it away again. */
 export function intercept(interceptor: Interceptor): () => void {
   // A function of its own, so that taking it away twice does not take another of the same.
   const own: Interceptor = (call, next) => interceptor(call, next);
-  interceptors.push(own);
+  const among = interceptors;
+  among.push(own);
+  changes++;
   rebuild();
   return () => {
-    const at = interceptors.indexOf(own);
-    if (at >= 0) interceptors.splice(at, 1);
-    rebuild();
+    const at = among.indexOf(own);
+    if (at >= 0) among.splice(at, 1);
+    changes++;
+    if (among === interceptors) rebuild();
   };
 }
 

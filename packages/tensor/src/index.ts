@@ -7,6 +7,7 @@ export * from './dtype.ts';
 export * from './errors.ts';
 export * from './shape.ts';
 export {
+  accompany,
   currentScope,
   inScope,
   keep,
@@ -19,6 +20,7 @@ export {
   Scope,
   setMemoryDebug,
   Storage,
+  storagesOf,
   type Attachment,
   type MemoryReportLine,
   type MemoryStats,

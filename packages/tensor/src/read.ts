@@ -1,6 +1,6 @@
 /** Reading elements back from a backend, and printing them. */
 import type { TypedArray } from './dtype.ts';
-import { ShapeError } from './errors.ts';
+import { ShapeError, ValueError } from './errors.ts';
 import { execute } from './execute.ts';
 import { formatElements } from './format.ts';
 import { isContiguous, type Shape } from './shape.ts';
@@ -12,6 +12,8 @@ export type NestedArray = number | boolean | readonly NestedArray[];
 /** The tensor itself where it is row-major, else a row-major copy; outside the sight of interceptors. */
 function rowMajor(x: Tensor): Tensor {
   x.storage.check('data', [x]);
+  const { unreadable } = x.storage;
+  if (unreadable) throw new ValueError('data', unreadable.problem, { operands: [x], hint: unreadable.hint });
   if (isContiguous(x.layout)) return x;
   return execute({ op: 'clone', inputs: [x], plan: { shape: x.shape, dtype: x.dtype, attrs: {} } });
 }
@@ -64,7 +66,9 @@ export const reading = {
   toArraySync: (x: Tensor): NestedArray => nest(reading.dataSync(x), x.shape, x.dtype === 'bool'),
   /** Shape, dtype and elements as text, shortened in the middle where there are many. */
   format: (x: Tensor): string =>
-    formatElements(x.shape, x.dtype, x.backend.synchronous ? reading.dataSync(x) : null),
+    x.storage.unreadable
+      ? `Tensor ${x.dtype} [${x.shape.join(', ')}] (${x.storage.unreadable.problem})`
+      : formatElements(x.shape, x.dtype, x.backend.synchronous ? reading.dataSync(x) : null),
 };
 
 export type Reading = typeof reading;

@@ -131,6 +131,34 @@ export function keep<T>(value: T): T {
   return value;
 }
 
+type Companion = (x: Tensor) => Tensor | undefined;
+
+let companions: readonly Companion[] = [];
+
+/**
+ * Tells scopes of a further tensor that goes with one (its tangent, the one it stands for): what keeps the one keeps the
+ * other. The function returned takes it back.
+ */
+export function accompany(companion: Companion): () => void {
+  const own: Companion = (x) => companion(x);
+  companions = [...companions, own];
+  return () => {
+    companions = companions.filter((other) => other !== own);
+  };
+}
+
+/** The storages of a tensor and of all that goes with it. */
+export function storagesOf(x: Tensor): readonly Storage[] {
+  if (companions.length === 0) return [x.storage];
+  const all = new Set([x]);
+  for (const at of all)
+    for (const companion of companions) {
+      const other = companion(at);
+      if (other) all.add(other);
+    }
+  return [...all].map(({ storage }) => storage);
+}
+
 /** Makes a tensor outlive all scopes, for caches. Returns it. */
 export function pin(x: Tensor): Tensor {
   x.storage.pin();
@@ -172,6 +200,7 @@ function lift(from: Scope, value: unknown): void {
     if (isTensor?.(at)) {
       from.lift(at.storage);
       if (at.attachment) attachments.push(at.attachment);
+      for (const companion of companions) values.push(companion(at));
     } else if (Array.isArray(at) || at instanceof Set) for (const item of at) values.push(item);
     else if (at instanceof Map) for (const item of at.values()) values.push(item);
     else if (isPlain(at)) for (const item of Object.values(at)) values.push(item);

@@ -70,6 +70,11 @@ export class Storage {
     if (!this.#make) this.#hold(source);
   }
 
+  /** Why nobody can read the elements, or null. */
+  get unreadable(): { readonly problem: string; readonly hint: string } | null {
+    return null;
+  }
+
   get buffer(): BackendBuffer {
     this.settle();
     if (this.#buffer === null)
