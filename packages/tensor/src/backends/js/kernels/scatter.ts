@@ -1,3 +1,75 @@
 /** Kernels: ops that write elements at indexed places, and searches in sorted rows. */
+import { isFloat, type TypedArray } from '../../../dtype.ts';
+import type { KernelCall } from '../../backend.ts';
+import { gatherPlaces } from './indexing.ts';
+import { arrayOf, copy, positions, withoutAxis } from './walk.ts';
 
-export const scattersKernels = {};
+/** Writes at each place what an element there and one of the source make. */
+const scattering =
+  (combine: (call: KernelCall) => (there: number, given: number) => number) =>
+  (call: KernelCall): void => {
+    const { inputs, output } = call;
+    const places = gatherPlaces(call, output);
+    copy(inputs[0]!, output);
+    const [source, target] = [arrayOf(inputs[2]!), arrayOf(output)];
+    const from = positions(inputs[2]!);
+    const both = combine(call);
+    for (let i = 0; i < places.length; i++) target[places[i]!] = both(target[places[i]!]!, source[from[i]!]!);
+  };
+
+function sliceScatter({ inputs, output, attrs }: KernelCall): void {
+  const starts = attrs['starts'] as readonly number[];
+  const steps = attrs['steps'] as readonly number[];
+  const [x, source] = inputs as [KernelCall['output'], KernelCall['output']];
+  copy(x, output);
+  copy(source, {
+    ...output,
+    shape: source.shape,
+    strides: output.strides.map((stride, axis) => stride * steps[axis]!),
+    offset: output.strides.reduce((at, stride, axis) => at + stride * starts[axis]!, output.offset),
+  });
+}
+
+/** How many of `n` ascending elements (from `at` on, `step` apart) come before the value. */
+function rankOf(
+  array: TypedArray,
+  at: number,
+  step: number,
+  n: number,
+  before: (element: number) => boolean,
+): number {
+  let [low, high] = [0, n];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (before(array[at + middle * step]!)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function searchSorted({ inputs, output, attrs }: KernelCall): void {
+  const [x, values] = inputs as [KernelCall['output'], KernelCall['output']];
+  const last = x.shape.length - 1;
+  const [n, step] = [x.shape[last]!, x.strides[last]!];
+  const lines = positions(withoutAxis(x, last));
+  const each = last === 0 ? Infinity : values.shape[last]!;
+  const [array, wanted, target] = [arrayOf(x), arrayOf(values), arrayOf(output)];
+  const right = attrs['side'] === 'right';
+  positions(values).forEach((p, i) => {
+    const value = wanted[p]!;
+    const missing = Number.isNaN(value);
+    const before = right
+      ? (element: number): boolean => missing || element <= value
+      : (element: number): boolean => element < value || (missing && !Number.isNaN(element));
+    target[output.offset + i] = rankOf(array, lines[Math.floor(i / each)]!, step, n, before);
+  });
+}
+
+export const scattersKernels = {
+  scatterSet: scattering(() => (_, given) => given),
+  scatterMul: scattering(({ output }) => (isFloat(output.dtype) ? (a, b) => a * b : Math.imul)),
+  scatterMax: scattering(() => Math.max),
+  scatterMin: scattering(() => Math.min),
+  sliceScatter,
+  searchSorted,
+};
