@@ -388,6 +388,8 @@ describe('a right gradient whose own gradient is wrong', () => {
     'min',
     'clip',
     'remainder',
+    'scatterMax',
+    'scatterMin',
   ];
   /** Whether a rule saves anything that a derivative could flow through. */
   const readsValues = (op: OpName): boolean => {
