@@ -1,16 +1,24 @@
-/** Calls of an op, drawn from its record: plain data that fast-check prints and shrinks, and the tensors behind it. */
+/** Calls of an op or a function, drawn as its sample says: plain data that fast-check prints and shrinks, and the tensors behind it. */
 import fc from 'fast-check';
-import { apply } from '../apply.ts';
 import type { Backend } from '../backends/backend.ts';
 import type { DType } from '../dtype.ts';
 import type { Attrs, Sample } from '../ops/record.ts';
-import { recordOf, type OpName } from '../ops/table.ts';
 import { sizeOf, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { drawFrom, type Generator } from './draw.ts';
 import { drawDistinct, drawValues } from './fill.ts';
+import {
+  contiguousPlan,
+  drawLayout,
+  layoutText,
+  ownShape,
+  realise,
+  spreadValues,
+  type LayoutKind,
+  type LayoutPlan,
+} from './layouts.ts';
 import { drawMatrices } from './matrices.ts';
-import { contiguousPlan, drawLayout, ownShape, realise, spreadValues, type LayoutPlan } from './layouts.ts';
+import { subjectOf, type Lawful } from './subject.ts';
 
 /** One input: its values (row-major) and how they lie in memory. */
 export interface DrawnInput {
@@ -20,18 +28,31 @@ export interface DrawnInput {
   readonly plan: LayoutPlan;
 }
 
-/** One call of an op. */
+/** An input in one line: `f32 [2, 3] = [0, 1, 2, 0, 0, 0] (stride 0 along 1)`. */
+export function inputText({ shape, dtype, values, plan }: DrawnInput): string {
+  const layout = layoutText(plan);
+  return `${dtype} [${shape.join(', ')}] = [${values.join(', ')}]${layout && ` (${layout})`}`;
+}
+
+/** One call. */
 export interface DrawnCall {
-  readonly op: OpName;
+  readonly op: string;
   readonly inputs: readonly DrawnInput[];
   readonly attrs: Attrs;
 }
 
 export interface CallOptions {
-  /** The dtype of the inputs that the record leaves open. Default f32. */
+  /** The dtype of the inputs that the sample leaves open. Default f32. */
   readonly dtype?: DType;
-  /** Whether inputs come in all layouts or contiguous. Default true. */
-  readonly layouts?: boolean;
+  /** The layouts that inputs come in: a kind, or false for contiguous alone. Default any. */
+  readonly layouts?: LayoutKind | boolean;
+}
+
+/** How fast-check prints a call: a line for each input. */
+function callText({ op, inputs, attrs }: DrawnCall): string {
+  const lines = inputs.map((x, i) => `\n  input ${i}: ${inputText(x)}`);
+  const rest = Object.keys(attrs).length > 0 ? `\n  ${JSON.stringify(attrs)}` : '';
+  return `${op} of${lines.join('')}${rest}\n`;
 }
 
 /** Row-major values, each line along the last axis in ascending order. */
@@ -43,14 +64,13 @@ function sortedLines(values: readonly number[], shape: Shape): number[] {
 /** Fills the inputs of a sample with values, and chooses their layouts. */
 export function fillSample(
   g: Generator,
-  op: OpName,
+  op: string,
   sample: Sample,
-  { dtype = 'f32', layouts = true }: CallOptions = {},
+  { dtype = 'f32', layouts = 'any' }: CallOptions = {},
 ): DrawnCall {
+  const kind = layouts === true ? 'any' : layouts === false ? 'contiguous' : layouts;
   const plans = sample.inputs.map(({ shape, domain }) =>
-    layouts
-      ? drawLayout(g, shape, { repeats: !domain.distinct && !domain.matrix })
-      : contiguousPlan(shape.length),
+    drawLayout(g, shape, { repeats: !domain.distinct && !domain.matrix, kind }),
   );
   const counts = sample.inputs.map(({ shape }, i) => sizeOf(ownShape(shape, plans[i]!)));
   // The distinct values of all inputs come from one draw.
@@ -78,12 +98,15 @@ export function fillSample(
       plan,
     };
   });
-  return { op, inputs, attrs: sample.attrs ?? {} };
+  const call: DrawnCall = { op, inputs, attrs: sample.attrs ?? {} };
+  Object.defineProperty(call, fc.toStringMethod, { value: () => callText(call) });
+  return call;
 }
 
-/** Calls of an op as its record samples them. */
-export function callsOf(op: OpName, options: CallOptions = {}): fc.Arbitrary<DrawnCall> {
-  return fc.gen().map((g) => fillSample(g, op, recordOf(op).sample(drawFrom(g)), options));
+/** Calls of an op (as its record samples them) or of a subject. */
+export function callsOf(what: Lawful, options: CallOptions = {}): fc.Arbitrary<DrawnCall> {
+  const { name, sample } = subjectOf(what);
+  return fc.gen().map((g) => fillSample(g, name, sample(drawFrom(g)), options));
 }
 
 export interface RealiseOptions {
@@ -109,7 +132,7 @@ export function inputsOf(
   );
 }
 
-/** Runs a call. */
-export function runCall(call: DrawnCall, options: RealiseOptions = {}): Tensor {
-  return apply(call.op, inputsOf(call, options), call.attrs);
+/** Runs a call of an op or a subject. */
+export function runCall(what: Lawful, call: DrawnCall, options: RealiseOptions = {}): Tensor {
+  return subjectOf(what).run(inputsOf(call, options), call.attrs);
 }

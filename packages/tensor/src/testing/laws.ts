@@ -1,7 +1,7 @@
-/** Laws that every op of the table must keep, on every backend. Each throws, with seed, path and the smallest case found. */
+/** Laws that every op of the table must keep, on every backend, and functions of yours. Each throws, with seed, path and the smallest case found. */
 import fc from 'fast-check';
 import { apply } from '../apply.ts';
-import { currentBackend, getBackend } from '../backends/registry.ts';
+import { currentBackend, getBackend, withBackend } from '../backends/registry.ts';
 import { full } from '../creation.ts';
 import { isFloat, type DType } from '../dtype.ts';
 import { InfinigradError } from '../errors.ts';
@@ -9,6 +9,7 @@ import { recordOf, type OpName } from '../ops/table.ts';
 import type { Tensor } from '../tensor.ts';
 import { callsOf, inputsOf, runCall, type CallOptions, type DrawnCall } from './calls.ts';
 import { allClose, type Tolerance } from './close.ts';
+import { subjectOf, type Lawful } from './subject.ts';
 
 export interface LawOptions extends CallOptions, Tolerance {
   /** Generated cases. Default 100. */
@@ -19,52 +20,61 @@ export interface LawOptions extends CallOptions, Tolerance {
   readonly path?: string;
 }
 
-/** Checks a property of an op's calls on generated ones. */
-export function holdsForCalls(op: OpName, options: LawOptions, check: (call: DrawnCall) => void): void {
-  const { runs = 100, seed, path } = options;
-  fc.assert(fc.property(callsOf(op, options), check), {
-    numRuns: runs,
-    ...(seed !== undefined && { seed }),
-    ...(path !== undefined && { path }),
-  });
+/** What a law hands to fast-check. */
+export function runOptions({ runs = 100, seed, path }: LawOptions): fc.Parameters<unknown> {
+  return { numRuns: runs, ...(seed !== undefined && { seed }), ...(path !== undefined && { path }) };
+}
+
+/** Checks a property of an op's or a subject's calls on generated ones. */
+export function holdsForCalls(what: Lawful, options: LawOptions, check: (call: DrawnCall) => void): void {
+  fc.assert(fc.property(callsOf(what, options), check), runOptions(options));
 }
 
 /** What results of one op in one dtype may differ by, where order and instructions are the backend's affair. */
-function roundingOf(dtype: DType): Required<Tolerance> {
-  if (!isFloat(dtype)) return { rtol: 0, atol: 0 };
-  return dtype === 'f64' ? { rtol: 1e-13, atol: 1e-13 } : { rtol: 1e-6, atol: 1e-6 };
+export function roundingOf(dtype: DType): Required<Tolerance> {
+  if (!isFloat(dtype)) return { rtol: 0, atol: 0, ulp: 0 };
+  return dtype === 'f64' ? { rtol: 1e-13, atol: 1e-13, ulp: 0 } : { rtol: 1e-6, atol: 1e-6, ulp: 0 };
 }
 
-function mustAgree(what: string, op: OpName, actual: Tensor, expected: Tensor, tolerance: Tolerance): void {
+/** @throws Error that says what differs where two results do */
+export function mustAgree(
+  name: string,
+  claim: string,
+  actual: Tensor,
+  expected: Tensor,
+  tolerance: Tolerance,
+): void {
   const message = allClose(actual, expected, tolerance);
-  if (message !== null) throw new Error(`${op}: ${what}: ${message}`);
+  if (message !== null) throw new Error(`${name}: ${claim}: ${message}`);
 }
 
 /** The result does not depend on how the inputs lie in memory, and the inputs stay as they were. */
-export function viewsAgree(op: OpName, options: LawOptions = {}): void {
-  holdsForCalls(op, options, (call) => {
+export function viewsAgree(what: Lawful, options: LawOptions = {}): void {
+  const { name, run } = subjectOf(what);
+  holdsForCalls(what, options, (call) => {
     const inputs = inputsOf(call);
     const before = inputs.map((x) => x.dataSync());
-    const actual = apply(op, inputs, call.attrs);
-    const expected = runCall(call, { contiguous: true });
-    if (actual.dtype !== expected.dtype) throw new Error(`${op}: the dtype depends on the layout`);
-    mustAgree('a view gives another result than a copy', op, actual, expected, {
+    const actual = run(inputs, call.attrs);
+    const expected = runCall(what, call, { contiguous: true });
+    if (actual.dtype !== expected.dtype) throw new Error(`${name}: the dtype depends on the layout`);
+    mustAgree(name, 'a view gives another result than a copy', actual, expected, {
       ...roundingOf(actual.dtype),
       ...options,
     });
     inputs.forEach((x, i) => {
       const message = allClose(x, Array.from(before[i]!));
-      if (message !== null) throw new Error(`${op}: input ${i} has been written to: ${message}`);
+      if (message !== null) throw new Error(`${name}: input ${i} has been written to: ${message}`);
     });
   });
 }
 
-/** The op in f32 gives what it gives in f64 on the same values, but for rounding. */
-export function referenceAgrees(op: OpName, options: LawOptions = {}): void {
-  holdsForCalls(op, { ...options, dtype: 'f32' }, (call) => {
-    const actual = runCall(call);
-    const expected = runCall(call, { dtype: { from: 'f32', to: 'f64' } });
-    mustAgree('f32 is not f64 rounded', op, actual, expected, { rtol: 1e-6, atol: 1e-6, ...options });
+/** The result in f32 is what it is in f64 on the same values, but for rounding. */
+export function referenceAgrees(what: Lawful, options: LawOptions = {}): void {
+  const { name } = subjectOf(what);
+  holdsForCalls(what, { ...options, dtype: 'f32' }, (call) => {
+    const actual = runCall(what, call);
+    const expected = runCall(what, call, { dtype: { from: 'f32', to: 'f64' } });
+    mustAgree(name, 'f32 is not f64 rounded', actual, expected, { rtol: 1e-6, atol: 1e-6, ...options });
   });
 }
 
@@ -76,17 +86,20 @@ export interface BackendOptions extends LawOptions {
 }
 
 /** Two backends give one result, but for rounding. What the backend says it lacks is passed over. */
-export function backendsAgree(op: OpName, options: BackendOptions = {}): void {
+export function backendsAgree(what: Lawful, options: BackendOptions = {}): void {
+  const { name } = subjectOf(what);
   const backend = getBackend(options.backend ?? currentBackend().name);
   const reference = getBackend(options.reference ?? 'js');
-  holdsForCalls(op, options, (call) => {
+  holdsForCalls(what, options, (call) => {
     const first = call.inputs[0];
-    if (recordOf(op).kind !== 'view' && first && backend.lacks(op, first.dtype) !== null) return;
-    const actual = runCall(call, { backend });
-    const expected = runCall(call, { backend: reference });
+    if (typeof what === 'string' && first && recordOf(what).kind !== 'view')
+      if (backend.lacks(what, first.dtype) !== null) return;
+    const on = (where: typeof backend): Tensor =>
+      withBackend(where.name, () => runCall(what, call, { backend: where }));
+    const [actual, expected] = [on(backend), on(reference)];
     if (actual.dtype !== expected.dtype)
-      throw new Error(`${op}: ${actual.dtype} on ${backend.name}, ${expected.dtype} on ${reference.name}`);
-    mustAgree(`${backend.name} differs from ${reference.name}`, op, actual, expected, {
+      throw new Error(`${name}: ${actual.dtype} on ${backend.name}, ${expected.dtype} on ${reference.name}`);
+    mustAgree(name, `${backend.name} differs from ${reference.name}`, actual, expected, {
       ...roundingOf(actual.dtype),
       ...options,
     });

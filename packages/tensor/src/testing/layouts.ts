@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Backend } from '../backends/backend.ts';
 import { currentBackend } from '../backends/registry.ts';
 import { fromData } from '../creation.ts';
-import { allocateArray, isFloat, type DType } from '../dtype.ts';
+import { encodeElements, isFloat, type DType } from '../dtype.ts';
 import { rowMajorStrides, sizeOf, type Layout, type Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import type { Generator } from './draw.ts';
@@ -37,14 +37,38 @@ const flags = (rank: number): fc.Arbitrary<boolean[]> =>
   fc.array(fc.boolean(), { minLength: rank, maxLength: rank });
 const leads = (): fc.Arbitrary<number> => fc.integer({ min: 0, max: 3 });
 
-/** Any layout of a shape; with `repeats` also stride 0. Shrinks toward the contiguous one. */
+/** One element standing for all along some axis, at least. */
+const someFlags = (rank: number): fc.Arbitrary<boolean[]> =>
+  flags(rank).map((list) => (list.some(Boolean) || rank === 0 ? list : list.with(0, true)));
+
+/**
+ * Kinds of layouts: row-major without gaps; axes in any order; with gaps, backwards and away from the start; with
+ * stride 0; and all of it at once.
+ */
+export const layoutKinds = ['contiguous', 'permuted', 'spaced', 'stretched', 'any'] as const;
+export type LayoutKind = (typeof layoutKinds)[number];
+
+/**
+ * A layout of a shape. Shrinks toward the contiguous one. Without `repeats` no stride is 0 (values that must all differ
+ * cannot stand for one another): the kind `stretched` gives any layout then.
+ */
 export function drawLayout(
   g: Generator,
   shape: Shape,
-  { repeats = true }: { repeats?: boolean } = {},
+  { repeats = true, kind = 'any' }: { repeats?: boolean; kind?: LayoutKind } = {},
 ): LayoutPlan {
   const rank = shape.length;
   const plain = contiguousPlan(rank);
+  if (kind === 'contiguous') return plain;
+  if (kind === 'permuted') return { ...plain, order: g(orders, rank) };
+  if (kind === 'spaced')
+    return {
+      ...plain,
+      steps: g(flags, rank).map((gap) => (gap ? 2 : 1)),
+      flips: g(flags, rank),
+      lead: g(leads),
+    };
+  if (kind === 'stretched' && repeats) return { ...plain, repeats: g(someFlags, rank) };
   return {
     order: g(fc.boolean) ? g(orders, rank) : plain.order,
     steps: g(fc.boolean) ? g(flags, rank).map((gap) => (gap ? 2 : 1)) : plain.steps,
@@ -52,6 +76,20 @@ export function drawLayout(
     repeats: repeats && g(fc.boolean) ? g(flags, rank) : plain.repeats,
     lead: g(leads),
   };
+}
+
+/** A layout in words; nothing where it is contiguous. */
+export function layoutText({ order, steps, flips, repeats, lead }: LayoutPlan): string {
+  const axes = (list: readonly boolean[]): string =>
+    list.flatMap((yes, axis) => (yes ? [axis] : [])).join(', ');
+  const words = [
+    order.some((axis, i) => axis !== i) && `axes in memory ${order.join(', ')}`,
+    steps.some((step) => step !== 1) && `gaps along ${axes(steps.map((step) => step !== 1))}`,
+    flips.some(Boolean) && `backwards along ${axes(flips)}`,
+    repeats.some(Boolean) && `stride 0 along ${axes(repeats)}`,
+    lead > 0 && `offset ${lead}`,
+  ];
+  return words.filter(Boolean).join('; ');
 }
 
 /** The shape of the values that a layout tells apart: 1 along the repeated axes. */
@@ -102,8 +140,8 @@ export function realise(
   backend: Backend = currentBackend(),
 ): Tensor {
   const { layout, length } = layoutOf(shape, plan);
-  const data = allocateArray(dtype, length).fill(junk(dtype));
+  const data = new Array<number>(length).fill(junk(dtype));
   if (sizeOf(shape) > 0) places(layout).forEach((at, i) => (data[at] = values[i]!));
-  const whole = fromData(data, [length], { dtype, backend });
+  const whole = fromData(encodeElements(dtype, data), [length], { dtype, backend });
   return new Tensor(whole.storage, layout, dtype);
 }
