@@ -1,18 +1,21 @@
-/** Laws that the derivative rule of every op must keep. Each throws, with seed, path and the smallest case found. */
+/** Laws that the derivative rule of every op must keep, and the gradient of every function. Each throws, with seed, path and the smallest case found. */
 import { apply, isFloat, Key, type OpName, type Tensor } from '@infinigrad/tensor';
-import { callsOf, holdsForCalls, inputsOf, type DrawnCall } from '@infinigrad/tensor/testing';
+import {
+  callsOf,
+  holdsForCalls,
+  inputsOf,
+  runOptions,
+  subjectOf,
+  type DrawnCall,
+  type Lawful,
+  type LawOptions,
+} from '@infinigrad/tensor/testing';
 import fc from 'fast-check';
 import { gradcheck } from '../gradcheck.ts';
 import { derivatives } from '../rules/table.ts';
 import '../tensor-methods.ts';
 
-export interface GradientLawOptions {
-  /** Generated cases. Default 100. */
-  readonly runs?: number;
-  /** The seed and the path that a failure printed, to see it again. */
-  readonly seed?: number;
-  readonly path?: string;
-}
+export type GradientLawOptions = Pick<LawOptions, 'runs' | 'seed' | 'path' | 'layouts'>;
 
 /** Up to so many input elements each is moved alone, so that a failure names it; above, all along a random direction. */
 const elementwiseUpTo = 4;
@@ -21,38 +24,40 @@ function floatInputs(call: DrawnCall): number {
   return call.inputs.reduce((total, { dtype, values }) => total + (isFloat(dtype) ? values.length : 0), 0);
 }
 
-function holds(op: OpName, order: 1 | 2, options: GradientLawOptions): void {
-  const rule = derivatives[op];
-  if (rule.kind === 'none') {
-    refuses(op, rule.reason, options);
-    return;
+function holds(what: Lawful, order: 1 | 2, options: GradientLawOptions): void {
+  if (typeof what === 'string') {
+    const rule = derivatives[what];
+    if (rule.kind === 'none') {
+      refuses(what, rule.reason, options);
+      return;
+    }
   }
-  const { runs = 100, seed, path } = options;
-  const property = fc.property(callsOf(op, { dtype: 'f64' }), fc.nat(), (call, direction) => {
-    gradcheck((...inputs) => apply(op, inputs, call.attrs), inputsOf(call), {
-      order,
-      mode: floatInputs(call) <= elementwiseUpTo ? 'full' : 'direction',
-      key: new Key(direction),
-    });
-  });
-  fc.assert(property, {
-    numRuns: runs,
-    ...(seed !== undefined && { seed }),
-    ...(path !== undefined && { path }),
-  });
+  const { run } = subjectOf(what);
+  const property = fc.property(
+    callsOf(what, { dtype: 'f64', layouts: options.layouts ?? 'any' }),
+    fc.nat(),
+    (call, direction) => {
+      gradcheck((...inputs) => run(inputs, call.attrs), inputsOf(call), {
+        order,
+        mode: floatInputs(call) <= elementwiseUpTo ? 'full' : 'direction',
+        key: new Key(direction),
+      });
+    },
+  );
+  fc.assert(property, runOptions(options));
 }
 
 /**
- * The gradient of an op agrees with finite differences, in f64, on the inputs and in the layouts that its record
- * samples. An op without a derivative refuses, or gives a result that carries no gradient.
+ * The gradient of an op, or of a function of your own, agrees with finite differences, in f64, on the inputs that its sample
+ * draws, in all layouts unless told. An op without a derivative refuses, or gives a result that carries no gradient.
  */
-export function gradientHolds(op: OpName, options: GradientLawOptions = {}): void {
-  holds(op, 1, options);
+export function gradientHolds(what: Lawful, options: GradientLawOptions = {}): void {
+  holds(what, 1, options);
 }
 
 /** As `gradientHolds`, for the gradient and for the gradient of the gradient. */
-export function secondGradientHolds(op: OpName, options: GradientLawOptions = {}): void {
-  holds(op, 2, options);
+export function secondGradientHolds(what: Lawful, options: GradientLawOptions = {}): void {
+  holds(what, 2, options);
 }
 
 /** With inputs that need gradients, the result either needs none (it is no float) or the call is refused with the reason. */
