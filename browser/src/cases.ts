@@ -219,7 +219,7 @@ export const cases = {
       for (const op of opNames)
         for (const dtype of dtypes.filter((dtype) => accepted(op, dtype)))
           law(`${op} ${dtype}`, () =>
-            holdsForCalls(op, { dtype, runs, seed }, (call) => void runCall(call).dataSync()),
+            holdsForCalls(op, { dtype, runs, seed }, (call) => void runCall(op, call).dataSync()),
           );
     });
   },
