@@ -1,9 +1,19 @@
 /** The reverse pass. */
-import { currentScope, GradientError, isFloat, onesLike, sameShape, type Tensor } from '@infinigrad/tensor';
+import {
+  currentScope,
+  full,
+  GradientError,
+  isFloat,
+  onesLike,
+  sameShape,
+  type Tensor,
+} from '@infinigrad/tensor';
 import { Consumption } from './consumption.ts';
+import { Leaf, Node, Part, Result, sourceOf, type Source } from './graph.ts';
+import { enableGrad, noGrad, refuseInference } from './modes.ts';
 import { Pending } from './pending.ts';
-import { Leaf, Node, ruleFor, sourceOf, type Source } from './graph.ts';
-import { enableGrad, noGrad } from './modes.ts';
+import { nextOrder } from './source.ts';
+import { watcher } from './watcher.ts';
 
 export interface BackwardOptions {
   /** Record the backward pass too, so that the gradients can be differentiated. Default false. */
@@ -17,18 +27,123 @@ export interface BackwardOptions {
   readonly consume?: boolean;
 }
 
-/** All that the gradient can flow to from these sources, oldest first. */
-function reachable(roots: readonly Source[]): Source[] {
+/** What a gradient that arrives at a source goes on to. */
+function beyond(source: Source): readonly (Source | null)[] {
+  if (source instanceof Node) return source.sources;
+  return source instanceof Part ? [source.node] : [];
+}
+
+/** All that the gradient can flow to from these sources without leaving one that is older than `oldest`, oldest first. */
+export function reachable(roots: readonly Source[], oldest = 0): Source[] {
   const seen = new Set<Source>(roots);
   const stack = [...seen];
-  for (let at = stack.pop(); at; at = stack.pop())
-    if (at instanceof Node)
-      for (const source of at.sources)
-        if (source && !seen.has(source)) {
-          seen.add(source);
-          stack.push(source);
-        }
+  for (let at = stack.pop(); at; at = stack.pop()) {
+    if (at.order < oldest) continue;
+    for (const source of beyond(at))
+      if (source && !seen.has(source)) {
+        seen.add(source);
+        stack.push(source);
+      }
+  }
   return [...seen].sort((a, b) => a.order - b.order);
+}
+
+/** One pass from the outputs back. */
+class Pass {
+  readonly pending: Pending;
+  readonly #wanted: ReadonlySet<Source> | null;
+  /** Of what has been found, that which leads to a target: nothing else is worth visiting. */
+  readonly #useful: Set<Source> | null;
+  readonly #recorded: boolean;
+  readonly #retained: boolean;
+
+  /** @param wanted null where every leaf, and every result that asks for it, is to have its gradient */
+  constructor(wanted: ReadonlySet<Source> | null, recorded: boolean, retained: boolean) {
+    this.pending = new Pending(recorded);
+    this.#wanted = wanted;
+    this.#useful = wanted && new Set();
+    this.#recorded = recorded;
+    this.#retained = retained;
+  }
+
+  /** Visits all that the roots lead to and that is not older than `oldest`, newest first. */
+  walk(
+    roots: readonly Source[],
+    oldest: number,
+    consumptionOf: ((order: readonly Source[]) => Consumption) | null,
+  ): void {
+    const order = reachable(roots, oldest);
+    // What a source leads to is older, so one look from the oldest on decides.
+    for (const source of this.#useful ? order : [])
+      if (this.#wanted!.has(source) || beyond(source).some((s) => s && this.#useful!.has(s)))
+        this.#useful!.add(source);
+    const consumption = consumptionOf && consumptionOf(order);
+    for (let i = order.length - 1; i >= 0 && order[i]!.order >= oldest; i--)
+      if (this.#leads(order[i]!)) this.#visit(order[i]!, consumption);
+  }
+
+  #leads(source: Source): boolean {
+    return this.#useful === null || this.#useful.has(source);
+  }
+
+  #visit(source: Source, consumption: Consumption | null): void {
+    const { pending } = this;
+    if (source.hooks) this.#runHooks(source);
+    if (!(source instanceof Node)) return;
+    const places: readonly Result[] = source.parts ?? [source];
+    const arrived = places.map((place) => pending.gradients.get(place));
+    const some = arrived.find((g) => g !== undefined);
+    if (!some) return;
+    if (source.expand) this.#expand(source, arrived);
+    else {
+      const gradients = arrived.map(
+        (g, i) => g ?? full(places[i]!.shape, 0, { dtype: places[i]!.dtype, backend: some.backend }),
+      );
+      pending.visit(() =>
+        source.sources.forEach((to, k) => {
+          if (!to || !this.#leads(to)) return;
+          const g = watcher ? watcher.pull(source, gradients, k) : source.pull(gradients, k);
+          if (g) pending.add(to, g);
+        }),
+      );
+    }
+    source.leave();
+    for (const place of places) if (!this.#stays(place)) pending.done(place);
+    if (consumption) consumption.release(source, pending.holds);
+    else if (!this.#retained) source.release();
+  }
+
+  /** Whether the gradient is asked for. */
+  #stays(place: Result): boolean {
+    return this.#wanted ? this.#wanted.has(place) : place.retainsGrad;
+  }
+
+  #runHooks(source: Source): void {
+    const { pending } = this;
+    for (const { hook } of source.hooks!) {
+      const g = pending.gradients.get(source);
+      if (!g) return;
+      const given: unknown = pending.outside(g, () => hook(g));
+      if (given !== undefined && given !== g) pending.replace(source, source.checkHooked(given, g));
+    }
+  }
+
+  /** Goes on through what the results are computed from anew. */
+  #expand(node: Node, arrived: readonly (Tensor | undefined)[]): void {
+    const { pending } = this;
+    const oldest = nextOrder();
+    pending.within(() => {
+      const scope = currentScope();
+      const roots: Source[] = [];
+      enableGrad(() => node.expand!()).forEach((y, i) => {
+        const [root, g] = [sourceOf(y), arrived[i]];
+        if (!root || !g) return;
+        roots.push(root);
+        pending.add(root, g);
+      });
+      this.walk(roots, oldest, this.#recorded ? null : (order) => new Consumption(order, [], scope));
+    });
+  }
 }
 
 /**
@@ -41,55 +156,33 @@ export function propagate(
   targets: readonly Source[] | null,
   options: BackwardOptions = {},
 ): Map<Source, Tensor> {
+  refuseInference('backward');
   const { createGraph = false, retainGraph = createGraph, consume = false } = options;
   const owner = currentScope();
-  const pending = new Pending(createGraph);
-  const roots: Source[] = [];
-  const wanted = targets && new Set<Source>(targets);
-  const pass = (): void => {
-    outputs.forEach((y, i) => {
-      const source = sourceOf(y);
-      if (!source) return;
-      roots.push(source);
-      pending.add(source, cotangents[i]!);
-    });
-    const order = reachable(roots);
-    // Only what leads to a target is worth visiting; inputs are older, so one pass from the oldest on decides.
-    const useful = wanted && new Set<Source>();
-    if (useful)
-      for (const source of order)
-        if (wanted.has(source) || (source instanceof Node && source.sources.some((s) => s && useful.has(s))))
-          useful.add(source);
-    const consumption = consume && !retainGraph ? new Consumption(order, outputs, owner) : null;
-    for (let i = order.length - 1; i >= 0; i--) {
-      const node = order[i]!;
-      const g = pending.gradients.get(node);
-      if (!(node instanceof Node) || !g || (useful && !useful.has(node))) continue;
-      pending.visit(() =>
-        node.sources.forEach((source, k) => {
-          if (source && (!useful || useful.has(source)))
-            pending.add(source, ruleFor(node.rule, k)!(g, node, k));
-        }),
-      );
-      node.leave();
-      if (!wanted?.has(node)) pending.done(node);
-      if (consumption) consumption.release(node);
-      else if (!retainGraph) node.release();
-    }
-  };
+  const pass = new Pass(targets && new Set(targets), createGraph, retainGraph);
   try {
-    (createGraph ? enableGrad : noGrad)(pass);
+    (createGraph ? enableGrad : noGrad)(() => {
+      const roots: Source[] = [];
+      outputs.forEach((y, i) => {
+        const source = sourceOf(y);
+        if (!source) return;
+        roots.push(source);
+        pass.pending.add(source, cotangents[i]!);
+      });
+      pass.walk(roots, 0, consume && !retainGraph ? (order) => new Consumption(order, outputs, owner) : null);
+    });
   } finally {
-    pending.close();
+    pass.pending.close();
   }
-  return pending.gradients;
+  return pass.pending.gradients;
 }
 
 /**
- * Adds the gradient of `y` to `grad` of every leaf it depends on.
+ * Adds the gradient of `y` to `grad` of every leaf it depends on, and of every result in between that retains it.
  * @param gradient the gradient with respect to y, of its shape; 1 unless told, which needs y to be a single number
  */
 export function backward(y: Tensor, gradient?: Tensor, options: BackwardOptions = {}): void {
+  refuseInference('backward');
   const root = sourceOf(y);
   if (!root)
     throw new GradientError('backward', 'the tensor does not depend on any tensor that needs a gradient', {
@@ -100,7 +193,8 @@ export function backward(y: Tensor, gradient?: Tensor, options: BackwardOptions 
   const seed = gradient?.cast(y.dtype) ?? onesLike(y);
   const gradients = propagate([y], [seed], null, options);
   (options.createGraph ? enableGrad : noGrad)(() => {
-    for (const [source, g] of gradients) if (source instanceof Leaf) source.accumulate(g);
+    for (const [source, g] of gradients)
+      if (source instanceof Leaf || (source as Result).retainsGrad) source.accumulate(g);
   });
 }
 

@@ -20,15 +20,18 @@ export class Consumption {
         for (const storage of node.storages()) this.#uses.set(storage, (this.#uses.get(storage) ?? 0) + 1);
   }
 
-  /** Releases a node. Of what it alone still needed, that which the owner holds is given back. */
-  release(node: Node): void {
+  /**
+   * Releases a node. Of what it alone still needed, that which the owner holds is given back.
+   * @param busy whether a gradient lies in a storage
+   */
+  release(node: Node, busy: (storage: Storage) => boolean): void {
     const storages = [...node.storages()];
     node.release();
     for (const storage of storages) {
       const left = this.#uses.get(storage)! - 1;
       this.#uses.set(storage, left);
-      if (left === 0 && this.#owner && storage.owner === this.#owner && !this.#spared.has(storage))
-        storage.dispose();
+      if (left > 0 || !this.#owner || storage.owner !== this.#owner) continue;
+      if (!this.#spared.has(storage) && !busy(storage)) storage.dispose();
     }
   }
 }

@@ -2,125 +2,115 @@
 import {
   compose,
   GradientError,
-  bytesPerElement,
-  inScope,
   internalError,
   intercept,
-  isContiguous,
   isFloat,
   recordOf,
-  retire,
   type Attachment,
   type Attrs,
   type DType,
   type OpCall,
-  type OpName,
+  type Plan,
   type Shape,
   type Storage,
   type Tensor,
 } from '@infinigrad/tensor';
-import { recording } from './modes.ts';
+import { currentMode } from './modes.ts';
 import type { DifferentiableRule, RuleContext } from './rules/rule.ts';
 import { derivatives } from './rules/table.ts';
+import { Result, Source } from './source.ts';
 
-let created = 0;
+export { Leaf, Result, Source } from './source.ts';
 
-/** Where a gradient arrives: a leaf (a tensor the user wants one for) or a node (an op's result). */
-export type Source = Leaf | Node;
-
-/** A tensor for which a gradient is collected. */
-export class Leaf {
-  readonly order = created++;
-  #grad: Tensor | null = null;
-
-  /** What `backward` has added up here: it outlives the scope it was made in, until another takes its place. */
-  get grad(): Tensor | null {
-    // Whoever asks outside every scope may hold on to it.
-    if (this.#grad && !inScope()) this.#grad.storage.exported = true;
-    return this.#grad;
-  }
-
-  set grad(value: Tensor | null) {
-    const before = this.#grad;
-    this.#grad = value && alone(value);
-    this.#grad?.storage.pin();
-    if (before && before.storage !== this.#grad?.storage) retire(before.storage);
-  }
-
-  /** Adds to the gradient. */
-  accumulate(g: Tensor): void {
-    this.grad = this.#grad ? this.#grad.add(g) : g;
-  }
-}
-
-/** The tensor where its storage holds nothing else and nobody else's gradient, else a copy. */
-function alone(x: Tensor): Tensor {
-  const { storage } = x;
-  const whole = storage.bytes === x.size * bytesPerElement(x.dtype) && isContiguous(x.layout);
-  return whole && !storage.pinned ? x : x.clone();
-}
-
-interface Saved {
+/** A tensor as it was when a graph came to need it. */
+export interface Saved {
   readonly tensor: Tensor;
   readonly version: number;
 }
 
-/** One op's call: what its derivative rule will need. */
-export class Node implements RuleContext {
-  /** Grows with every node; inputs are always older than what is made of them. */
-  readonly order = created++;
-  readonly op: OpName;
+export const save = (tensor: Tensor): Saved => ({ tensor, version: tensor.version });
+
+/** A call as a node sees it: of an op of the table, or of what is recorded like one. */
+export interface RecordedCall {
+  readonly op: string;
+  readonly inputs: readonly Tensor[];
+  readonly plan: Plan;
+}
+
+/** One call: what its derivative rule will need. */
+export class Node extends Result implements RuleContext {
+  readonly op: string;
   readonly rule: DifferentiableRule;
   /** Where the gradients of the inputs go; null where none is wanted. */
   readonly sources: readonly (Source | null)[];
   readonly attrs: Attrs;
   readonly shapes: readonly Shape[];
   readonly dtypes: readonly DType[];
-  readonly shape: Shape;
-  private saved: readonly (Saved | null)[] | null;
+  /** The results of a call with several, where their gradients arrive; null for a call with one. */
+  readonly parts: readonly Part[] | null = null;
+  protected saved: readonly (Saved | null)[] | null;
   private result: Saved | null;
-  private shared: { readonly g: Tensor; readonly made: Tensor } | null = null;
+  private shared: { readonly g: unknown; readonly made: unknown } | null = null;
 
-  constructor(call: OpCall, rule: DifferentiableRule, output: Tensor) {
+  /** @param output null where the rule does not save it */
+  constructor(call: RecordedCall, rule: DifferentiableRule, output: Tensor | null) {
     const { op, inputs, plan } = call;
     const { inputs: which, output: keepsOutput } = rule.saves;
+    super(plan.shape, plan.dtype);
     this.op = op;
     this.rule = rule;
     this.sources = inputs.map((x, i) => (ruleFor(rule, i) ? sourceOf(x) : null));
     this.attrs = plan.attrs;
     this.shapes = inputs.map((x) => x.shape);
     this.dtypes = inputs.map((x) => x.dtype);
-    this.shape = plan.shape;
-    this.saved = inputs.map((x, i) =>
-      which === 'all' || which.includes(i) ? { tensor: x, version: x.version } : null,
-    );
-    this.result = keepsOutput ? { tensor: output, version: output.version } : null;
+    this.saved = inputs.map((x, i) => (which === 'all' || which.includes(i) ? save(x) : null));
+    this.result = keepsOutput && output ? save(output) : null;
   }
 
   input(i: number): Tensor {
-    return this.recall(this.released().saved[i], `input ${i}`);
+    return this.recall(this.released()[i], `input ${i}`);
   }
 
   output(): Tensor {
-    return this.recall(this.released().result, 'its output');
+    this.released();
+    return this.recall(this.result, 'its output');
+  }
+
+  /**
+   * The gradient of input k, or null where there is none.
+   * @param gradients of the results: one, or one for each part
+   */
+  pull(gradients: readonly Tensor[], k: number): Tensor | null {
+    return ruleFor(this.rule, k)!(gradients[0]!, this, k);
+  }
+
+  /**
+   * Where the gradients do not come from a rule: computes the results anew, recorded, so that the pass can go on through
+   * what they are made of.
+   */
+  expand?(): readonly Tensor[];
+
+  /** What is saved. */
+  protected *all(): Iterable<Saved> {
+    for (const saved of this.saved ?? []) if (saved) yield saved;
+    if (this.result) yield this.result;
   }
 
   /** What a scope must keep with a tensor that this node has made. */
   *held(): Iterable<Tensor | Attachment> {
-    for (const saved of this.saved ?? []) if (saved) yield saved.tensor;
-    if (this.result) yield this.result.tensor;
-    for (const source of this.sources) if (source instanceof Node) yield source;
+    for (const { tensor } of this.all()) yield tensor;
+    for (const source of this.sources) if (source instanceof Result) yield source as Node | Part;
+    if (this.grad) yield this.grad;
   }
 
   /** Where that which is saved lies, each place once. */
   storages(): Set<Storage> {
-    const saved = [...(this.saved ?? []), this.result];
-    return new Set(saved.flatMap((s) => (s ? [s.tensor.storage] : [])));
+    return new Set([...this.all()].map(({ tensor }) => tensor.storage));
   }
 
-  once(g: Tensor, make: () => Tensor): Tensor {
+  once<T>(g: unknown, make: () => T): T {
     if (this.shared?.g !== g) this.shared = { g, made: make() };
-    return this.shared.made;
+    return this.shared!.made as T;
   }
 
   /** Forgets what was made during a visit of the backward pass. */
@@ -134,7 +124,7 @@ export class Node implements RuleContext {
     this.result = null;
   }
 
-  private released(): { saved: readonly (Saved | null)[]; result: Saved | null } {
+  protected released(): readonly (Saved | null)[] {
     if (this.saved === null)
       throw new GradientError(
         this.op,
@@ -143,10 +133,10 @@ export class Node implements RuleContext {
           hint: 'pass retainGraph: true to the first one',
         },
       );
-    return { saved: this.saved, result: this.result };
+    return this.saved;
   }
 
-  private recall(saved: Saved | null | undefined, what: string): Tensor {
+  protected recall(saved: Saved | null | undefined, what: string): Tensor {
     if (!saved)
       throw internalError(`the derivative rule of ${this.op} asks for ${what}, which it does not save`);
     if (saved.tensor.version !== saved.version)
@@ -158,22 +148,56 @@ export class Node implements RuleContext {
   }
 }
 
+/** One result of a call with several. Its gradient waits here until the pass comes to the node. */
+export class Part extends Result {
+  readonly node: Node;
+  readonly index: number;
+
+  constructor(node: Node, index: number, { shape, dtype }: { readonly shape: Shape; readonly dtype: DType }) {
+    super(shape, dtype);
+    this.node = node;
+    this.index = index;
+  }
+
+  *held(): Iterable<Tensor | Attachment> {
+    yield this.node;
+    if (this.grad) yield this.grad;
+  }
+}
+
 export function ruleFor(rule: DifferentiableRule, i: number): DifferentiableRule['inputs'][number] {
   return rule.inputs[Math.min(i, rule.inputs.length - 1)] ?? null;
 }
 
 /** Where the gradient of a tensor goes, or null where it has none. */
 export function sourceOf(x: Tensor): Source | null {
-  return (x.attachment as Source | undefined) ?? null;
+  return x.attachment instanceof Source ? x.attachment : null;
+}
+
+/** What a result of `inferenceMode` carries. */
+export const sealed: Attachment = Object.freeze({});
+
+/** @throws GradientError where a result of `inferenceMode` would have to be part of a graph */
+function refuseSealed(op: string, inputs: readonly Tensor[]): void {
+  const i = inputs.findIndex((x) => x.attachment === sealed && isFloat(x.dtype));
+  if (i >= 0)
+    throw new GradientError(op, `input ${i} was made in inferenceMode and cannot be part of a graph`, {
+      operands: inputs,
+      hint: 'clone() it, or make it under noGrad',
+    });
 }
 
 function record(call: OpCall, next: (call: OpCall) => Tensor): Tensor {
-  if (!recording() || !isFloat(call.plan.dtype) || call.inputs.every((x) => x.attachment === undefined))
-    return next(call);
-  const rule = derivatives[call.op];
+  const mode = currentMode();
+  if (mode !== 'on') return mode === 'off' ? next(call) : unrecorded[mode](call, next);
+  const { op, inputs, plan } = call;
+  if (!isFloat(plan.dtype) || inputs.every((x) => x.attachment === undefined)) return next(call);
+  if (inputs.every((x) => sourceOf(x) === null)) return next(call);
+  refuseSealed(op, inputs);
+  const rule = derivatives[op];
   if (rule.kind === 'none')
-    throw new GradientError(call.op, `has no derivative (${rule.reason})`, {
-      operands: call.inputs,
+    throw new GradientError(op, `has no derivative (${rule.reason})`, {
+      operands: inputs,
       hint: 'detach() the inputs',
     });
   if (rule.kind === 'composed') return composeOp(call);
@@ -184,6 +208,24 @@ function record(call: OpCall, next: (call: OpCall) => Tensor): Tensor {
   if (node.sources.some((source) => source !== null)) output.attachment = node;
   return output;
 }
+
+const unrecorded = {
+  inference(call: OpCall, next: (call: OpCall) => Tensor): Tensor {
+    const output = next(call);
+    if (!call.inputs.includes(output)) output.attachment = sealed;
+    return output;
+  },
+  closed(call: OpCall, next: (call: OpCall) => Tensor): Tensor {
+    const i = isFloat(call.plan.dtype) ? call.inputs.findIndex((x) => sourceOf(x) !== null) : -1;
+    if (i >= 0)
+      throw new GradientError(
+        call.op,
+        `input ${i} needs a gradient, but is no argument of the customGradient function that it is used in`,
+        { operands: call.inputs, hint: 'pass it as an argument, stopGradient() it, or use noGrad' },
+      );
+    return next(call);
+  },
+};
 
 function composeOp({ op, inputs, plan }: OpCall): Tensor {
   const made = recordOf(op);

@@ -1,6 +1,7 @@
 /** @infinigrad/autograd: reverse-mode differentiation over the op table, and the proof of gradients. */
 export * from './tensor-methods.ts';
-export * from './modes.ts';
+export { enableGrad, inferenceMode, noGrad, recording } from './modes.ts';
+export type { GradientHook } from './source.ts';
 export * from './functional.ts';
 export * from './gradcheck.ts';
 export { backward, type BackwardOptions } from './backward.ts';

@@ -1,6 +1,6 @@
 /** Gradients on their way: added up, and given back as soon as they have been passed on. */
 import { openScope, type Scope, type Storage, type Tensor } from '@infinigrad/tensor';
-import type { Source } from './graph.ts';
+import type { Source } from './source.ts';
 
 export class Pending {
   /** The gradient so far, by where it arrives. */
@@ -45,6 +45,45 @@ export class Pending {
         }
       // Only now: the sums lifted may have waited for what they replace.
       this.#sweep();
+    } finally {
+      inner.close();
+    }
+  }
+
+  /** Puts another gradient in the place of a source's. */
+  replace(source: Source, g: Tensor): void {
+    const before = this.gradients.get(source)!;
+    this.gradients.set(source, g);
+    this.#uses.set(g.storage, (this.#uses.get(g.storage) ?? 0) + 1);
+    this.#leave(before.storage);
+    this.#sweep();
+  }
+
+  /** True where a gradient lies in the storage. */
+  readonly holds = (storage: Storage): boolean => this.#uses.has(storage);
+
+  /** Runs what may keep `g` for itself: it and what is made lives as if there were no pass. */
+  outside<T>(g: Tensor, body: () => T): T {
+    const scope = this.#scope;
+    if (!scope) return body();
+    const { storage } = g;
+    let owner = storage.owner as Scope | null;
+    while (owner && owner !== scope) owner = owner.parent;
+    if (owner) {
+      this.#own.delete(storage);
+      if (scope.parent) storage.own(scope.parent);
+      else storage.free();
+    }
+    return scope.suspend(body);
+  }
+
+  /** Runs a part of the pass that needs memory of its own: of what is made, only gradients stay. */
+  within(body: () => void): void {
+    if (!this.#scope) return body();
+    const inner = openScope();
+    try {
+      body();
+      for (const storage of this.#uses.keys()) if (storage.owner === inner) inner.lift(storage);
     } finally {
       inner.close();
     }

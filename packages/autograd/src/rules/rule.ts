@@ -13,7 +13,7 @@ export interface RuleContext {
   /** The output; only where the rule says it saves it. */
   output(): Tensor;
   /** What `make` gives, made once for one g: for rules that get the gradients of several inputs from one op. */
-  once(g: Tensor, make: () => Tensor): Tensor;
+  once<T>(g: unknown, make: () => T): T;
 }
 
 /**

@@ -52,6 +52,17 @@ export class Scope implements Owner {
     }
   }
 
+  /** Runs `body` (synchronous) in the scope around this one, or in none where there is none. */
+  suspend<T>(body: () => T): T {
+    const before = current;
+    current = this.#parent;
+    try {
+      return body();
+    } finally {
+      current = before;
+    }
+  }
+
   /** Gives back all that was made inside and not kept. */
   close(): void {
     if (!this.#open) return;
