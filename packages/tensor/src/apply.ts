@@ -2,11 +2,11 @@
  * The one place where ops happen: check, promote, plan, let interceptors see the call, run. Everything that computes
  * on tensors goes through `apply`; nothing else reaches a kernel.
  */
-import { promote, type DType } from './dtype.ts';
+import { isFloat, isHalf, promote, type DType } from './dtype.ts';
 import { BackendError, DTypeError, InfinigradError } from './errors.ts';
 import { execute, type OpCall } from './execute.ts';
 import { defer } from './fusion.ts';
-import type { Attrs, FreeFunctions, FusedRecord, OpRecord, Promotion } from './ops/record.ts';
+import type { Attrs, FreeFunctions, FusedRecord, OpRecord, Plan, Promotion } from './ops/record.ts';
 import { recordOf, type OpName } from './ops/table.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -104,16 +104,37 @@ const noAttrs: Attrs = {};
 /** Runs an op of the table on tensors. Most callers want the methods of Tensor, which end up here. */
 export function apply(op: OpName, inputs: readonly Tensor[], attrs: Attrs = noAttrs): Tensor {
   const record = recordOf(op);
-  checkInputs(op, record, inputs);
+  const halves = checkInputs(op, record, inputs);
   const ready = record.promote === 'none' ? inputs : promoteInputs(record, inputs);
-  return chain({ op, inputs: ready, plan: record.infer(ready, attrs, op) });
+  const plan = record.infer(ready, attrs, op);
+  if (halves && !record.moves && record.kind !== 'view') return applyWide(op, record, ready, attrs, plan);
+  return chain({ op, inputs: ready, plan });
 }
 
-function checkInputs(op: OpName, record: OpRecord, inputs: readonly Tensor[]): void {
+/**
+ * f16 and bf16 are storage: what is computed with them is computed in f32, and rounded once. The casts are ops like any
+ * other, so that a gradient comes back in the dtype of its input.
+ */
+function applyWide(
+  op: OpName,
+  record: OpRecord,
+  inputs: readonly Tensor[],
+  attrs: Attrs,
+  { dtype }: Plan,
+): Tensor {
+  const wide = inputs.map((x) => (isHalf(x.dtype) ? apply('cast', [x], { dtype: 'f32' }) : x));
+  const output = chain({ op, inputs: wide, plan: record.infer(wide, attrs, op) });
+  return isHalf(dtype) ? apply('cast', [output], { dtype }) : output;
+}
+
+/** @returns whether any of them is of 16 bits */
+function checkInputs(op: OpName, record: OpRecord, inputs: readonly Tensor[]): boolean {
   const { accepts } = record;
+  let halves = false;
   for (let i = 0; i < inputs.length; i++) {
     const x = inputs[i]!;
     x.storage.check(op, inputs);
+    halves ||= isHalf(x.dtype);
     const accepted = accepts[Math.min(i, accepts.length - 1)]!;
     if (!accepted.includes(x.dtype))
       throw new DTypeError(op, `input ${i} does not accept ${x.dtype}`, {
@@ -129,6 +150,7 @@ function checkInputs(op: OpName, record: OpRecord, inputs: readonly Tensor[]): v
         },
       );
   }
+  return halves;
 }
 
 const floor: Readonly<Record<Promotion, DType>> = {
@@ -146,8 +168,9 @@ function promoteInputs(record: OpRecord, inputs: readonly Tensor[]): readonly Te
     if (takesPart(i)) dtype = dtype === undefined ? x.dtype : promote(dtype, x.dtype);
   });
   if (dtype === undefined) return inputs;
-  // `number` lifts bool alone: u8 stays u8.
-  if (record.promote !== 'number' || dtype === 'bool') dtype = promote(dtype, floor[record.promote]);
+  // `number` lifts bool alone: u8 stays u8. No op lifts a float.
+  if (!isFloat(dtype) && (record.promote !== 'number' || dtype === 'bool'))
+    dtype = promote(dtype, floor[record.promote]);
   const target = dtype;
   if (inputs.every((x, i) => x.dtype === target || !takesPart(i))) return inputs;
   return inputs.map((x, i) =>

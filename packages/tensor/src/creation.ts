@@ -5,7 +5,10 @@ import {
   allocateArray,
   bytesPerElement,
   dtypeOfArray,
+  dtypes,
+  encodeElements,
   isDType,
+  isHalf,
   type DType,
   type TypedArray,
 } from './dtype.ts';
@@ -26,7 +29,7 @@ export interface CreationOptions {
 
 function checkDType(op: string, dtype: DType): DType {
   if (!isDType(dtype))
-    throw new DTypeError(op, `'${String(dtype)}' is not a dtype`, { hint: 'one of bool, u8, i32, f32, f64' });
+    throw new DTypeError(op, `'${String(dtype)}' is not a dtype`, { hint: `one of ${dtypes.join(', ')}` });
   return dtype;
 }
 
@@ -44,7 +47,11 @@ function fromArray<S extends Shape>(
   );
 }
 
-/** Row-major `data` under a shape. The data is copied. A Uint8Array reads as u8 unless `dtype` says bool. */
+/**
+ * Row-major `data` under a shape. The data is copied. A Uint8Array reads as u8 unless `dtype` says bool; a Uint16Array
+ * holds the words of f16 or bf16, as `dtype` must say.
+ * @throws DTypeError for words without a dtype of 16 bits
+ */
 export function fromData<S extends Shape>(
   data: TypedArray,
   shape: S,
@@ -54,11 +61,13 @@ export function fromData<S extends Shape>(
   checkShape('fromData', shape);
   if (sizeOf(shape) !== data.length)
     throw new ShapeError('fromData', `${data.length} elements do not fill the shape [${shape.join(', ')}]`);
-  const natural = dtypeOfArray(data);
-  if (natural === dtype) return fromArray(dtype, data, shape, backend);
-  const converted = allocateArray(dtype, data.length);
-  for (let i = 0; i < data.length; i++) converted[i] = dtype === 'bool' ? Number(data[i] !== 0) : data[i]!;
-  return fromArray(dtype, converted, shape, backend);
+  const stored =
+    data instanceof Uint16Array && isHalf(dtype)
+      ? data
+      : dtypeOfArray(data) === dtype
+        ? data
+        : encodeElements(dtype, data);
+  return fromArray(dtype, stored, shape, backend);
 }
 
 /**
@@ -80,7 +89,8 @@ export function tensor<T extends NestedArray | TypedArray>(
     shape.push(level.length);
     if (level.length === 0) break;
   }
-  const flat: (number | boolean)[] = [];
+  const flat: number[] = [];
+  let truth = true;
   const walk = (value: NestedArray, axis: number): void => {
     if (axis < shape.length) {
       if (!Array.isArray(value) || value.length !== shape[axis])
@@ -89,16 +99,14 @@ export function tensor<T extends NestedArray | TypedArray>(
           `ragged nesting: expected ${shape[axis]} values at depth ${axis}, got ${Array.isArray(value) ? value.length : 'a scalar'}`,
         );
       for (const inner of value as readonly NestedArray[]) walk(inner, axis + 1);
-    } else if (typeof value === 'number' || typeof value === 'boolean') flat.push(value);
-    else throw new ShapeError('tensor', `ragged nesting: expected a number at depth ${axis}`);
+    } else if (typeof value === 'number' || typeof value === 'boolean') {
+      flat.push(Number(value));
+      truth &&= typeof value === 'boolean';
+    } else throw new ShapeError('tensor', `ragged nesting: expected a number at depth ${axis}`);
   };
   walk(nested, 0);
-  const truth = flat.length > 0 && flat.every((v) => typeof v === 'boolean');
-  const dtype = checkDType('tensor', options.dtype ?? (truth ? 'bool' : 'f32'));
-  const data = allocateArray(dtype, flat.length);
-  for (let i = 0; i < flat.length; i++)
-    data[i] = dtype === 'bool' ? Number(Number(flat[i]) !== 0) : Number(flat[i]);
-  return fromArray(dtype, data, shape, options.backend ?? currentBackend());
+  const dtype = checkDType('tensor', options.dtype ?? (truth && flat.length > 0 ? 'bool' : 'f32'));
+  return fromArray(dtype, encodeElements(dtype, flat), shape, options.backend ?? currentBackend());
 }
 
 const scalarCache = new WeakMap<Backend, Map<string, Storage>>();
@@ -112,9 +120,7 @@ export function scalar(value: number | boolean, dtype: DType, backend: Backend =
   const key = `${dtype}${Object.is(number, -0) ? '-0' : number}`;
   let storage = cache.get(key);
   if (!storage) {
-    const data = allocateArray(dtype, 1);
-    data[0] = dtype === 'bool' ? Number(number !== 0) : number;
-    storage = pin(fromArray(dtype, data, [], backend)).storage;
+    storage = pin(fromArray(dtype, encodeElements(dtype, [number]), [], backend)).storage;
     storage.exported = true;
     if (cache.size >= scalarCacheLimit) cache.delete(cache.keys().next().value!);
     cache.set(key, storage);
@@ -181,9 +187,14 @@ export function arange(start: number, stop?: number, step = 1, options: Creation
     options.dtype ??
       ([from, to, step].every((n) => Number.isInteger(n) && Math.abs(n) < 2 ** 31) ? 'i32' : 'f32'),
   );
-  const data = allocateArray(dtype, Math.max(0, Math.ceil((to - from) / step)));
-  for (let i = 0; i < data.length; i++) data[i] = from + i * step;
-  return fromArray(dtype, data, [data.length], options.backend ?? currentBackend());
+  const values = new Float64Array(Math.max(0, Math.ceil((to - from) / step)));
+  for (let i = 0; i < values.length; i++) values[i] = from + i * step;
+  return fromArray(
+    dtype,
+    encodeElements(dtype, values),
+    [values.length],
+    options.backend ?? currentBackend(),
+  );
 }
 
 /** `count` evenly spaced values from `start` to `stop`, both included. */
@@ -195,11 +206,12 @@ export function linspace(
 ): Tensor {
   if (!Number.isInteger(count) || count < 1)
     throw new ValueError('linspace', `needs a count ≥ 1, got ${count}`);
-  const data = allocateArray(checkDType('linspace', dtype), count);
-  for (let i = 0; i < count; i++) data[i] = start + ((stop - start) * i) / Math.max(1, count - 1);
+  checkDType('linspace', dtype);
+  const values = new Float64Array(count);
+  for (let i = 0; i < count; i++) values[i] = start + ((stop - start) * i) / Math.max(1, count - 1);
   // Rounding must not miss the end.
-  if (count > 1) data[count - 1] = stop;
-  return fromArray(dtype, data, [count], backend);
+  if (count > 1) values[count - 1] = stop;
+  return fromArray(dtype, encodeElements(dtype, values), [count], backend);
 }
 
 /** The identity matrix [n, m] (m = n unless told). */
@@ -210,6 +222,7 @@ export function eye(
 ): Tensor {
   checkShape('eye', [n, m]);
   const data = allocateArray(checkDType('eye', dtype), n * m);
-  for (let i = 0; i < Math.min(n, m); i++) data[i * m + i] = 1;
+  const one = encodeElements(dtype, [1])[0]!;
+  for (let i = 0; i < Math.min(n, m); i++) data[i * m + i] = one;
   return fromArray(dtype, data, [n, m], backend);
 }

@@ -4,7 +4,7 @@
  * numbers in the same order, so the results are the same to the bit.
  */
 import type { Backend, BackendBuffer } from './backends/backend.ts';
-import { bytesPerElement, type DType } from './dtype.ts';
+import { bytesPerElement, isHalf, type DType } from './dtype.ts';
 import type { OpCall } from './execute.ts';
 import * as ir from './ir.ts';
 import { fusingScope } from './memory/scope.ts';
@@ -26,7 +26,7 @@ const waiting = new WeakMap<Storage, Waiting>();
 const mostOps = 40;
 const mostInputs = 8;
 
-const fusable = (dtype: DType): boolean => dtype === 'f32' || dtype === 'bool';
+const fusable = (dtype: DType): boolean => dtype === 'f32' || dtype === 'bool' || isHalf(dtype);
 
 /** The result of an elementwise call, to be computed when it is wanted; null where it should be computed at once. */
 export function defer(call: OpCall, record: ElementwiseRecord): Tensor | null {

@@ -2,9 +2,9 @@
 import { apply } from './apply.ts';
 import { scalar } from './creation.ts';
 import { compositions, type Compositions } from './compositions/index.ts';
-import { promote, scalarDType, type DType } from './dtype.ts';
+import { isHalf, promote, scalarDType, type DType } from './dtype.ts';
 import { currentBackend } from './backends/registry.ts';
-import type { Operand, OpRecord } from './ops/record.ts';
+import type { Attrs, Operand, OpRecord } from './ops/record.ts';
 import { opNames, recordOf, type OpName, type OpTable } from './ops/table.ts';
 import { reading, type Reading } from './read.ts';
 import { Tensor } from './tensor.ts';
@@ -25,9 +25,13 @@ export type OpMethods = { [K in Exclude<OpName, FreeOp>]: Method<OpFunctions[K]>
 export type CompositionMethods = { [K in keyof Compositions]: Method<Compositions[K]> };
 export type ReadMethods = { [K in keyof Reading]: Method<Reading[K]> };
 
-/** Scalars become tensors beside the tensors of the call; they never raise its dtype within its kind. */
-function toTensors(record: OpRecord, operands: readonly Operand[]): Tensor[] {
-  if (operands.every((x) => x instanceof Tensor)) return operands as Tensor[];
+/**
+ * Runs an op on tensors and scalars. Scalars become tensors beside the tensors of the call; they never raise its dtype
+ * within its kind. Beside f16 and bf16 they are computed with in f32, where nothing of them is lost that matters; what is
+ * only compared or moved has to be of the tensors' dtype.
+ */
+function applyTo(op: OpName, record: OpRecord, operands: readonly Operand[], attrs?: Attrs): Tensor {
+  if (operands.every((x) => x instanceof Tensor)) return apply(op, operands as Tensor[], attrs);
   let beside: DType | undefined;
   let backend = currentBackend();
   operands.forEach((x, i) => {
@@ -36,21 +40,21 @@ function toTensors(record: OpRecord, operands: readonly Operand[]): Tensor[] {
     if (record.promoted?.includes(i) ?? true)
       beside = beside === undefined ? x.dtype : promote(beside, x.dtype);
   });
-  return operands.map((x) => {
+  const half = beside !== undefined && isHalf(beside) && record.promote !== 'common' ? beside : undefined;
+  const inputs = operands.map((x) => {
     if (x instanceof Tensor) return x;
-    return scalar(
-      x,
-      beside === undefined ? (typeof x === 'boolean' ? 'bool' : 'f32') : scalarDType(x, beside),
-      backend,
-    );
+    const dtype = beside === undefined ? (typeof x === 'boolean' ? 'bool' : 'f32') : scalarDType(x, beside);
+    return scalar(x, half ? 'f32' : dtype, backend);
   });
+  const output = apply(op, inputs, attrs);
+  return half && output.dtype === 'f32' ? apply('cast', [output], { dtype: half }) : output;
 }
 
 function functionOf(op: OpName): (...args: unknown[]) => Tensor {
   const record = recordOf(op);
   return (...args) => {
     const { inputs, attrs, finish } = record.call(...args);
-    const output = apply(op, toTensors(record, inputs), attrs);
+    const output = applyTo(op, record, inputs, attrs);
     return finish ? finish(output) : output;
   };
 }

@@ -1,6 +1,6 @@
 /** Reading elements back from a backend, and printing them. */
-import type { TypedArray } from './dtype.ts';
-import { ShapeError, ValueError } from './errors.ts';
+import { decodeElements, isHalf, type TypedArray } from './dtype.ts';
+import { DTypeError, ShapeError, ValueError } from './errors.ts';
 import { execute } from './execute.ts';
 import { formatElements } from './format.ts';
 import { isContiguous, type Shape } from './shape.ts';
@@ -38,16 +38,42 @@ function nest(data: TypedArray, shape: Shape, truth: boolean): NestedArray {
   return walk(0);
 }
 
+/** A copy of the elements in row-major order, as they are stored. */
+function stored(x: Tensor): Promise<TypedArray> {
+  const { storage, dtype, layout, size } = rowMajor(x);
+  return storage.backend.download(storage.buffer, dtype, layout.offset, size);
+}
+
+function storedSync(x: Tensor): TypedArray {
+  const { storage, dtype, layout, size } = rowMajor(x);
+  return storage.backend.downloadSync(storage.buffer, dtype, layout.offset, size);
+}
+
+function checkHalf(x: Tensor): void {
+  if (!isHalf(x.dtype))
+    throw new DTypeError('words', 'only f16 and bf16 are stored as 16-bit words', {
+      operands: [x],
+      hint: 'data() reads the elements',
+    });
+}
+
 export const reading = {
-  /** A copy of the elements in row-major order; bool reads as 0 and 1. */
-  data: (x: Tensor): Promise<TypedArray> => {
-    const { storage, dtype, layout, size } = rowMajor(x);
-    return storage.backend.download(storage.buffer, dtype, layout.offset, size);
-  },
+  /** A copy of the elements in row-major order; bool reads as 0 and 1, f16 and bf16 as a Float32Array of their values. */
+  data: async (x: Tensor): Promise<TypedArray> => decodeElements(x.dtype, await stored(x)),
   /** As `data`, at once. Throws a BackendError where the elements are not in this process's memory. */
-  dataSync: (x: Tensor): TypedArray => {
-    const { storage, dtype, layout, size } = rowMajor(x);
-    return storage.backend.downloadSync(storage.buffer, dtype, layout.offset, size);
+  dataSync: (x: Tensor): TypedArray => decodeElements(x.dtype, storedSync(x)),
+  /**
+   * A copy of the 16-bit words of an f16 or bf16 tensor in row-major order, as files hold them; `fromData(words, shape,
+   * { dtype })` is the way back. Throws a DTypeError for other dtypes.
+   */
+  words: async (x: Tensor): Promise<Uint16Array> => {
+    checkHalf(x);
+    return (await stored(x)) as Uint16Array;
+  },
+  /** As `words`, at once. */
+  wordsSync: (x: Tensor): Uint16Array => {
+    checkHalf(x);
+    return storedSync(x) as Uint16Array;
   },
   /** The only element. Throws a ShapeError unless there is exactly one. */
   item: async (x: Tensor): Promise<number> => {

@@ -60,7 +60,7 @@ describe('apply', () => {
     under([count], () => {
       expect(() => apply('neg', [tensor([true])])).toThrow(DTypeError);
       expect(() => apply('neg', [tensor([true])])).toThrow(
-        'neg: input 0 does not accept bool: [1] bool. Hint: accepted: u8, i32, f32, f64; cast() converts',
+        'neg: input 0 does not accept bool: [1] bool. Hint: accepted: u8, i32, f16, bf16, f32, f64; cast() converts',
       );
       expect(() => apply('indexSelect', [x, y], { axis: 0 })).toThrow(
         'indexSelect: input 1 does not accept f32',

@@ -51,7 +51,7 @@ describe.each(backendNames())('memoryStats on %s', (backend) => {
 
   test('counts elements at the size of their dtype', () => {
     for (const dtype of dtypes) {
-      const size = { bool: 1, u8: 1, i32: 4, f32: 4, f64: 8 }[dtype];
+      const size = { bool: 1, u8: 1, i32: 4, f16: 2, bf16: 2, f32: 4, f64: 8 }[dtype];
       const { buffers, bytes, allocations, allocatedBytes } = costOf(() =>
         fromData(new Float64Array(100), [10, 10], { dtype }),
       );

@@ -134,12 +134,13 @@ describe('scalars beside tensors', () => {
 });
 
 describe('tensors of two dtypes', () => {
-  const order: readonly DType[] = ['bool', 'u8', 'i32', 'f32', 'f64'];
-  it('meet in the higher one, whichever comes first', () => {
+  const order: readonly DType[] = ['bool', 'u8', 'i32', 'f16', 'bf16', 'f32', 'f64'];
+  it('meet in the higher one, whichever comes first; f16 and bf16, neither of which is, in f32', () => {
     expect([...dtypes]).toEqual(order);
     order.forEach((a, i) =>
       order.forEach((b, j) => {
-        const higher = order[Math.max(i, j)]!;
+        const beside = [a, b].includes('f16') && [a, b].includes('bf16');
+        const higher = beside ? 'f32' : order[Math.max(i, j)]!;
         expect(promote(a, b)).toBe(higher);
         expect(where(tensor([true]), of(a, 1), of(b, 0)).dtype).toBe(higher);
         expect(of(a, 1).add(of(b, 1)).dtype).toBe(higher === 'bool' ? 'i32' : higher);

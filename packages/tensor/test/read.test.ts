@@ -18,6 +18,8 @@ const kinds = {
   bool: Uint8Array,
   u8: Uint8Array,
   i32: Int32Array,
+  f16: Float32Array,
+  bf16: Float32Array,
   f32: Float32Array,
   f64: Float64Array,
 } as const;

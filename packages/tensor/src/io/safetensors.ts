@@ -3,12 +3,28 @@
  * anywhere, so the parser trusts nothing in them.
  */
 import { fromData } from '../creation.ts';
-import { bytesPerElement, type DType, type TypedArray } from '../dtype.ts';
+import {
+  arrayOn,
+  bytesPerElement,
+  computeDType,
+  decodeElements,
+  isHalf,
+  type DType,
+  type TypedArray,
+} from '../dtype.ts';
 import { FormatError } from '../errors.ts';
 import { sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
-const names: Readonly<Record<DType, string>> = { f32: 'F32', f64: 'F64', i32: 'I32', u8: 'U8', bool: 'BOOL' };
+const names: Readonly<Record<DType, string>> = {
+  f32: 'F32',
+  f64: 'F64',
+  f16: 'F16',
+  bf16: 'BF16',
+  i32: 'I32',
+  u8: 'U8',
+  bool: 'BOOL',
+};
 const dtypesByName = new Map(Object.entries(names).map(([dtype, name]) => [name, dtype as DType]));
 
 const metadataKey = '__metadata__';
@@ -18,6 +34,11 @@ export interface SafetensorsLimits {
   readonly maxHeaderBytes?: number;
   /** Length of the whole file, where only its beginning is given. Default: the bytes given are all. */
   readonly fileBytes?: number;
+}
+
+export interface DecodeOptions extends Pick<SafetensorsLimits, 'maxHeaderBytes'> {
+  /** F16 and BF16 become f32, which holds all their values, at twice the memory. Default false: f16 and bf16. */
+  readonly widen?: boolean;
 }
 
 export interface SafetensorsEntry {
@@ -81,7 +102,7 @@ export function encodeSafetensors(
   out.set(header, 8);
   let at = 8 + header.length;
   for (const [, x] of list) {
-    const bytes = littleEndian(x.dataSync(), x.dtype);
+    const bytes = littleEndian(isHalf(x.dtype) ? x.wordsSync() : x.dataSync(), x.dtype);
     out.set(bytes, at);
     at += bytes.length;
   }
@@ -91,7 +112,7 @@ export function encodeSafetensors(
 /** @throws FormatError where the bytes are not a well-formed file, saying what is wrong */
 export function decodeSafetensors(
   bytes: Uint8Array,
-  limits: Pick<SafetensorsLimits, 'maxHeaderBytes'> = {},
+  { widen = false, ...limits }: DecodeOptions = {},
 ): SafetensorsContent {
   const { entries, metadata, dataStart } = parseSafetensorsHeader(bytes, limits);
   const tensors = entries.map(({ name, dtype, shape, start, end }): [string, Tensor] => {
@@ -99,7 +120,12 @@ export function decodeSafetensors(
     const data = fromLittleEndian(new Uint8Array(bytes.subarray(dataStart + start, dataStart + end)), dtype);
     if (dtype === 'bool' && data.some((v) => v > 1))
       fail(`tensor '${name}' is BOOL but holds a byte other than 0 and 1`);
-    return [name, fromData(data, shape, { dtype })];
+    return [
+      name,
+      widen
+        ? fromData(decodeElements(dtype, data), shape, { dtype: computeDType(dtype) })
+        : fromData(data, shape, { dtype }),
+    ];
   });
   return { tensors: record(tensors), metadata };
 }
@@ -221,9 +247,7 @@ function littleEndian(data: TypedArray, dtype: DType): Uint8Array {
 /** `bytes` start a buffer of their own, so that they are aligned. */
 function fromLittleEndian(bytes: Uint8Array<ArrayBuffer>, dtype: DType): TypedArray {
   const { buffer } = hostIsLittle ? bytes : swapped(bytes, bytesPerElement(dtype));
-  if (dtype === 'f32') return new Float32Array(buffer);
-  if (dtype === 'f64') return new Float64Array(buffer);
-  return dtype === 'i32' ? new Int32Array(buffer) : new Uint8Array(buffer);
+  return arrayOn(dtype, buffer, 0, bytes.length / bytesPerElement(dtype));
 }
 
 function swapped(bytes: Uint8Array, width: number): Uint8Array<ArrayBuffer> {

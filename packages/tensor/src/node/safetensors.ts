@@ -1,7 +1,12 @@
 /** Safetensors files. */
 import { readFile } from 'node:fs/promises';
 import { FormatError } from '../errors.ts';
-import { decodeSafetensors, encodeSafetensors, type SafetensorsContent } from '../io/safetensors.ts';
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  type DecodeOptions,
+  type SafetensorsContent,
+} from '../io/safetensors.ts';
 import type { Tensor } from '../tensor.ts';
 import { writeFileAtomic } from './files.ts';
 
@@ -14,8 +19,14 @@ export function saveSafetensors(
   return writeFileAtomic(path, encodeSafetensors(tensors, metadata));
 }
 
-/** @throws FormatError that names the path where the file is missing, unreadable, truncated or malformed */
-export async function loadSafetensors(path: string): Promise<SafetensorsContent> {
+/**
+ * @param options.widen read F16 and BF16 as f32; default false
+ * @throws FormatError that names the path where the file is missing, unreadable, truncated or malformed
+ */
+export async function loadSafetensors(
+  path: string,
+  options: DecodeOptions = {},
+): Promise<SafetensorsContent> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);
@@ -27,7 +38,7 @@ export async function loadSafetensors(path: string): Promise<SafetensorsContent>
     );
   }
   try {
-    return decodeSafetensors(bytes);
+    return decodeSafetensors(bytes, options);
   } catch (error) {
     if (error instanceof FormatError) throw new FormatError('loadSafetensors', `${path}: ${error.message}`);
     throw error;

@@ -177,7 +177,7 @@ export const functions = {
     accepts: numeric,
     domain: betweenSteps,
   }),
-  clone: unary({ doc: 'A row-major copy.', define: (x) => x, promote: 'none', flops: 0 }),
+  clone: unary({ doc: 'A row-major copy.', define: (x) => x, promote: 'none', moves: true, flops: 0 }),
 };
 
 export const relations = {
@@ -231,6 +231,7 @@ export const logic = {
 const where: ElementwiseRecord<[condition: Tensor, x: Operand, y: Operand]> = {
   kind: 'elementwise',
   doc: 'x where the condition holds, else y; all three broadcast.',
+  moves: true,
   promote: 'common',
   promoted: [1, 2],
   accepts: [['bool'], anyDType],
@@ -298,7 +299,8 @@ const clip: ElementwiseRecord<[x: Tensor, min: number, max: number]> & { readonl
 const cast: ElementwiseRecord<[x: Tensor, dtype: DType]> & { readonly shapes: 'same' } = {
   kind: 'elementwise',
   shapes: 'same',
-  doc: 'x in another dtype: floats truncate toward zero into integers (i32 saturates, u8 wraps), anything nonzero is true.',
+  doc: 'x in another dtype: floats round to nearest, ties to even, in one step; into integers they truncate toward zero (i32 saturates, u8 wraps); anything nonzero is true.',
+  moves: true,
   promote: 'none',
   accepts: [anyDType],
   call: (x, dtype) => ({ inputs: [x], attrs: { dtype } }),

@@ -17,8 +17,8 @@ import type {
 import type { Tensor } from '../tensor.ts';
 
 export const anyDType: readonly DType[] = dtypes;
-export const numeric: readonly DType[] = ['u8', 'i32', 'f32', 'f64'];
-export const floats: readonly DType[] = ['f32', 'f64'];
+export const numeric: readonly DType[] = ['u8', 'i32', 'f16', 'bf16', 'f32', 'f64'];
+export const floats: readonly DType[] = ['f16', 'bf16', 'f32', 'f64'];
 export const indices: readonly DType[] = ['i32', 'u8'];
 
 type ResultDType = 'same' | 'bool';
@@ -30,6 +30,7 @@ interface UnaryOptions {
   readonly accepts?: readonly DType[];
   readonly result?: ResultDType;
   readonly domain?: Domain;
+  readonly moves?: true;
   /** Per element; 1 unless told. */
   readonly flops?: number;
 }
@@ -43,12 +44,14 @@ export function unary(options: UnaryOptions): ElementwiseRecord<[x: Tensor]> & {
     accepts = anyDType,
     result = 'same',
     domain = real,
+    moves,
     flops = 1,
   } = options;
   return {
     kind: 'elementwise',
     shapes: 'same',
     doc,
+    ...(moves && { moves }),
     promote,
     accepts: [accepts],
     call: (x) => ({ inputs: [x] }),

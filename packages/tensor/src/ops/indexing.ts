@@ -1,5 +1,5 @@
 /** Ops that join tensors and that read or write through index tensors. */
-import { allocateArray, promote, type DType } from '../dtype.ts';
+import { promote, roundTo, type DType } from '../dtype.ts';
 import { IndexError, ShapeError, ValueError, type OperandInfo } from '../errors.ts';
 import { checkShape, normalizeAxis, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -25,6 +25,7 @@ export const indexDTypeErrors = (inputs: (dtype: DType) => ErrorCase['inputs']):
 
 const concat: StructuredRecord<[tensors: readonly Tensor[], axis?: number]> & { readonly free: true } = {
   kind: 'structured',
+  moves: true,
   free: true,
   doc: 'Tensors joined end to end along an existing axis (the first unless told).',
   promote: 'common',
@@ -69,13 +70,6 @@ const concat: StructuredRecord<[tensors: readonly Tensor[], axis?: number]> & { 
   flops: () => 0,
 };
 
-/** A number as a dtype holds it. */
-function asHeld(value: number, dtype: DType): number {
-  const held = allocateArray(dtype, 1);
-  held[0] = dtype === 'bool' ? Number(value !== 0) : value;
-  return held[0]!;
-}
-
 const pad: StructuredRecord<
   [x: Tensor, widths: readonly (readonly [before: number, after: number])[], value?: number]
 > = {
@@ -99,7 +93,7 @@ const pad: StructuredRecord<
     return {
       shape,
       dtype: x!.dtype as DType,
-      attrs: { widths, value: asHeld((attrs['value'] ?? 0) as number, x!.dtype as DType) },
+      attrs: { widths, value: roundTo(x!.dtype as DType, (attrs['value'] ?? 0) as number) },
     };
   },
   sample: (draw) => {
@@ -137,6 +131,7 @@ const unslice: StructuredRecord<
   [x: Tensor, shape: readonly number[], starts: readonly number[], steps: readonly number[]]
 > = {
   kind: 'structured',
+  moves: true,
   doc: 'Zeros of a shape, with x at the places start + i·step along each axis: what slice() would read is x.',
   promote: 'none',
   accepts: [anyDType],
@@ -200,6 +195,7 @@ function sampleSelection(draw: Draw): { shape: number[]; axis: number; index: nu
 
 const indexSelect: StructuredRecord<[x: Tensor, axis: number, index: Tensor]> = {
   kind: 'structured',
+  moves: true,
   doc: "Slices of x along an axis, picked by an index tensor whose whole shape takes the axis's place (PyTorch's index_select for a vector, NumPy's take for any shape).",
   promote: 'none',
   accepts: [anyDType, indices],
@@ -306,6 +302,7 @@ export function sampleGather(draw: Draw): { shape: number[]; axis: number; index
 
 const gather: StructuredRecord<[x: Tensor, axis: number, index: Tensor]> = {
   kind: 'structured',
+  moves: true,
   doc: 'Elements of x picked along an axis by an index of the same rank (PyTorch): out[i][j] = x[index[i][j]][j] for axis 0.',
   promote: 'none',
   accepts: [anyDType, indices],

@@ -112,6 +112,11 @@ interface Common<Args extends readonly unknown[]> {
   readonly shapes?: 'same' | 'broadcast';
   /** Set where the first argument is not a tensor: a function, not a method. */
   readonly free?: true;
+  /**
+   * Set where elements are moved or converted, never computed with: f16 and bf16 then come to the kernel as the 16-bit
+   * words that they are. All other ops but views get them widened to f32, and a result is rounded back once.
+   */
+  readonly moves?: true;
   readonly promote: Promotion;
   /** Which inputs take part in promotion; all where left out. */
   readonly promoted?: readonly number[];

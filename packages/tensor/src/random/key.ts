@@ -1,6 +1,6 @@
 /** Keyed randomness: the same key gives the same numbers, on every backend and platform. There is no global generator. */
 import { fromData } from '../creation.ts';
-import type { FloatDType } from '../dtype.ts';
+import { isHalf, roundTo, type FloatDType } from '../dtype.ts';
 import { ValueError } from '../errors.ts';
 import { checkShape, normalizeAxis, sizeOf, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -64,8 +64,12 @@ export class Key {
     return out;
   }
 
-  /** Multiples of 2^-23 (f32) or 2^-52 (f64) in [0, 1). */
+  /** Multiples of 2^-7 (bf16), 2^-10 (f16), 2^-23 (f32) or 2^-52 (f64) in [0, 1): what the dtype holds beside 1. */
   private units(count: number, dtype: FloatDType): Float32Array | Float64Array {
+    if (dtype === 'bf16')
+      return Float32Array.from(this.bits(count), (word) => ((word & 0xff) >>> 1) / 2 ** 7);
+    if (dtype === 'f16')
+      return Float32Array.from(this.bits(count), (word) => ((word & 0xffff) >>> 6) / 2 ** 10);
     if (dtype === 'f32') return Float32Array.from(this.bits(count), (word) => (word >>> 9) / 2 ** 23);
     const pairs = this.pairs(count);
     return Float64Array.from(
@@ -82,15 +86,15 @@ export class Key {
     const { min = 0, max = 1, dtype = 'f32' } = options;
     checkShape('Key.uniform', shape);
     if (!(min < max)) throw new ValueError('Key.uniform', `min ${min} is not < max ${max}`);
-    const round = dtype === 'f32' ? Math.fround : (x: number): number => x;
+    const round = (x: number): number => roundTo(dtype, x);
     const low = round(min);
     const span = round(round(max) - low);
     const data = this.units(sizeOf(shape), dtype);
-    for (let i = 0; i < data.length; i++) data[i] = Math.max(low, round(data[i]! * span) + low);
-    return fromData(data, shape);
+    for (let i = 0; i < data.length; i++) data[i] = Math.max(low, round(round(data[i]! * span) + low));
+    return fromData(data, shape, { dtype });
   }
 
-  /** Normal with the given mean and standard deviation. */
+  /** Normal with the given mean and standard deviation; f16 and bf16 are f32, rounded. */
   normal<S extends Shape>(
     shape: S,
     options: { mean?: number; std?: number; dtype?: FloatDType } = {},
@@ -98,14 +102,15 @@ export class Key {
     const { mean = 0, std = 1, dtype = 'f32' } = options;
     checkShape('Key.normal', shape);
     if (!(std >= 0)) throw new ValueError('Key.normal', `the standard deviation must be ≥ 0, got ${std}`);
-    const data = this.units(sizeOf(shape), dtype);
+    const drawn = isHalf(dtype) ? 'f32' : dtype;
+    const data = this.units(sizeOf(shape), drawn);
     // √2 erfinv(u) with u uniform in the open interval (-1, 1)
-    const low = dtype === 'f32' ? -1 + 2 ** -24 : -1 + 2 ** -53;
+    const low = drawn === 'f32' ? -1 + 2 ** -24 : -1 + 2 ** -53;
     for (let i = 0; i < data.length; i++) {
       const u = Math.max(low, data[i]! * (1 - low) + low);
       data[i] = mean + std * Math.SQRT2 * inverseErf(u);
     }
-    return fromData(data, shape);
+    return fromData(data, shape, { dtype });
   }
 
   /** True with the given probability. */

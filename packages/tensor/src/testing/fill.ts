@@ -1,6 +1,6 @@
 /** Values for the inputs of a sample: inside their domain, as their dtype holds them. */
 import fc from 'fast-check';
-import { isFloat, type DType } from '../dtype.ts';
+import { isFloat, isHalf, roundTo, type DType } from '../dtype.ts';
 import type { Domain } from '../ops/record.ts';
 import type { Generator } from './draw.ts';
 
@@ -32,7 +32,11 @@ function list(domain: Domain, dtype: DType): readonly number[] {
   const unit = integer || !isFloat(dtype) ? 1 : perUnit;
   const low = Math.ceil(min * unit - 1e-9);
   const high = Math.floor(max * unit + 1e-9);
-  const all = Array.from({ length: Math.max(0, high - low + 1) }, (_, i) => (low + i) / unit);
+  const numbers = Array.from({ length: Math.max(0, high - low + 1) }, (_, i) => (low + i) / unit);
+  // 16 bits are so few that rounding may leave the domain.
+  const all = isHalf(dtype)
+    ? numbers.map((v) => roundTo(dtype, v)).filter((v) => v >= min && v <= max)
+    : numbers;
   const fits = (v: number): boolean => (dtype !== 'u8' || v >= 0) && (dtype !== 'bool' || v === 0 || v === 1);
   const clear = all.filter((v) => fits(v) && avoid.every((point) => Math.abs(v - point) >= clearance));
   // Where a domain holds no whole number (clear of what it avoids), the nearest stand in.
@@ -40,7 +44,7 @@ function list(domain: Domain, dtype: DType): readonly number[] {
   const offered = fitting.length > 0 ? fitting : [dtype === 'bool' ? 1 : Math.abs(Math.round(min))];
   return offered
     .toSorted((a, b) => Math.abs(a) - Math.abs(b))
-    .map((v) => (dtype === 'f32' ? Math.fround(v) : v));
+    .map((v) => (isFloat(dtype) ? roundTo(dtype, v) : v));
 }
 
 /** `count` values of a domain. */
@@ -60,6 +64,6 @@ export function drawDistinct(g: Generator, domain: Domain, dtype: DType, count: 
   const spacing = count < 2 ? 0 : (domain.max - domain.min) / (slots - 1);
   return g(distinctBelow, slots, count).map((slot) => {
     const value = domain.min + slot * spacing;
-    return dtype === 'f32' ? Math.fround(value) : value;
+    return roundTo(dtype, value);
   });
 }

@@ -1,6 +1,7 @@
 /** Prints scalar expressions as JavaScript. Arithmetic is in f64 (or i32 for integers) and rounds when stored. */
-import { isFloat, type DType } from '../../dtype.ts';
+import { isFloat, isHalf, type DType } from '../../dtype.ts';
 import { internalError } from '../../errors.ts';
+import { fromBF16, fromF16, roundBF16, roundF16, toBF16, toF16 } from '../../half.ts';
 import type { Expr, Intrinsic } from '../../ir.ts';
 import { sizeOf, type Layout } from '../../shape.ts';
 
@@ -111,6 +112,7 @@ export function printExpression(
 
 function printCast(x: string, from: DType, to: DType): string {
   if (to === 'bool') return `(${x} !== 0)`;
+  if (isHalf(to)) return `h.round${to.toUpperCase()}(+${x})`;
   if (isFloat(to)) return `+${x}`;
   if (isFloat(from)) return to === 'i32' ? `h.saturateI32(${x})` : `(${x} & 255)`;
   return to === 'u8' ? `(${x} & 255)` : `(${x} | 0)`;
@@ -118,6 +120,12 @@ function printCast(x: string, from: DType, to: DType): string {
 
 /** Functions that JavaScript lacks, for printed code to call as `h.name`. */
 export const helpers = {
+  toF16,
+  toBF16,
+  fromF16,
+  fromBF16,
+  roundF16,
+  roundBF16,
   roundHalfEven(x: number): number {
     const r = Math.round(x);
     return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r === 0 && x < 0 ? -0 : r;

@@ -1,5 +1,5 @@
 /** Elementwise ops: the record's expression over four elements at a time, row by row. */
-import { bytesPerElement, type DType } from '../../dtype.ts';
+import { bytesPerElement, isHalf, type DType } from '../../dtype.ts';
 import * as ir from '../../ir.ts';
 import { attrsText } from '../../ops/attrs.ts';
 import type { ElementwiseRecord } from '../../ops/record.ts';
@@ -100,6 +100,13 @@ export function runElementwise(
     });
 }
 
+/** What an expression rounds last, where storing it will. */
+function beforeRounding(expression: ir.Expr, result: DType): ir.Expr {
+  return isHalf(result) && expression.kind === 'cast' && expression.dtype === result
+    ? expression.arg
+    : expression;
+}
+
 /** run(out, input…, rows, columns, row step of each input, column step of each input): steps in bytes, `out` row-major. */
 function build(
   module: ModuleBuilder,
@@ -119,7 +126,7 @@ function build(
   const places = dtypes.map(() => fn.local('i32'));
   const access = (k: number): Access =>
     accesses[k] === 'step' ? { step: at(count + 3 + count + k) } : (accesses[k] as Access);
-  const expression = define(dtypes.map((_, k) => ir.input(k)));
+  const expression = beforeRounding(define(dtypes.map((_, k) => ir.input(k))), result);
   const kind = kindOf(dtypes.at(-1)!);
 
   const body = (some?: typeof left): void => {

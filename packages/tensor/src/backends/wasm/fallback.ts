@@ -1,6 +1,5 @@
 /** Runs the reference kernels on typed arrays over the wasm memory: right for every op, and slow. */
-import type { DType, TypedArray } from '../../dtype.ts';
-import { bytesPerElement } from '../../dtype.ts';
+import { arrayOn, bytesPerElement, type DType, type TypedArray } from '../../dtype.ts';
 import type { StructuredOp } from '../../ops/table.ts';
 import type { BufferView, KernelCall } from '../backend.ts';
 import { runElementwise } from '../js/elementwise.ts';
@@ -8,17 +7,9 @@ import { structuredKernels } from '../js/kernels/index.ts';
 import { runReduction } from '../js/reduction.ts';
 import type { Heap, WasmBuffer } from './heap.ts';
 
-const arrays = {
-  bool: Uint8Array,
-  u8: Uint8Array,
-  i32: Int32Array,
-  f32: Float32Array,
-  f64: Float64Array,
-} as const;
-
 /** A buffer in the heap as a typed array; good until the next allocation. */
 export function arrayOver(heap: Heap, buffer: WasmBuffer, dtype: DType): TypedArray {
-  return new arrays[dtype](heap.memory.buffer, buffer.pointer, buffer.bytes / bytesPerElement(dtype));
+  return arrayOn(dtype, heap.memory.buffer, buffer.pointer, buffer.bytes / bytesPerElement(dtype));
 }
 
 export function runFallback(heap: Heap, call: KernelCall): void {

@@ -23,7 +23,7 @@ function accumulatorKind(record: ReductionRecord, dtype: DType, result: DType): 
   if (result === 'bool') return 'mask';
   if (!isFloat(dtype)) return 'i32';
   const step = record.combine(ir.input(0), ir.input(1));
-  return step.kind === 'call' && (step.fn === 'min' || step.fn === 'max') ? dtype : 'f64';
+  return step.kind === 'call' && (step.fn === 'min' || step.fn === 'max') ? kindOf(dtype) : 'f64';
 }
 
 const part = (x: Layout, which: readonly number[]): Layout => ({

@@ -43,8 +43,10 @@ export const i32 = {
   const: (n: number): I32 => value('i32', [0x41, ...signed(n)]),
   load: load('i32', [0x28]),
   load8: load('i32', [0x2d]),
+  load16: load('i32', [0x2f]),
   store: store('i32', [0x36]),
   store8: store('i32', [0x3a]),
+  store16: store('i32', [0x3b]),
   eqz: unary('i32', 'i32', [0x45]),
   eq: i32Binary(0x46),
   ne: i32Binary(0x47),
@@ -113,6 +115,8 @@ const multiplyAdd =
 export const v128 = {
   load: load('v128', simd(0x00)),
   store: store('v128', simd(0x0b)),
+  /** Four unsigned words of 16 bits into lanes of 32. */
+  load16x4: load('v128', simd(0x04)),
   load32Splat: load('v128', simd(0x09)),
   load64Splat: load('v128', simd(0x0a)),
   load32Zero: load('v128', simd(0x5c)),
@@ -121,6 +125,7 @@ export const v128 = {
   load32Lane: loadLane(0x56),
   load64Lane: loadLane(0x57),
   store8Lane: storeLane(0x58),
+  store16Lane: storeLane(0x59),
   store32Lane: storeLane(0x5a),
   store64Lane: storeLane(0x5b),
   not: v1(0x4d),
@@ -179,6 +184,8 @@ export const i32x4 = {
   truncateF64: v1(0xfc),
   /** Four unsigned bytes from the low end. */
   fromBytes: (a: V128): V128 => v1(0xa9)(v1(0x89)(a)),
+  /** The low 16 bits (lanes of 0 … 65535), four to the low end. */
+  toWords: (a: V128): V128 => v2(0x86)(a, i32x4.const(0)),
   /** The low bytes (lanes of 0 … 255), four to the low end. */
   toBytes: (a: V128): V128 => {
     const words = v2(0x86)(a, i32x4.const(0));

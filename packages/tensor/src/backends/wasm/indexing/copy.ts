@@ -32,7 +32,7 @@ export function copyElements(engine: Engine, from: BufferView, to: BufferView): 
   }
   // A single element lies any way one likes.
   const run = inner < 0 || (target[inner] === 1 && source[inner] === 1);
-  const across = run || width === 1 || target[inner] !== 1 ? -1 : source.indexOf(1);
+  const across = run || width <= 2 || target[inner] !== 1 ? -1 : source.indexOf(1);
   const nest = nestOf(engine, from, to, sizes, target, source);
   if (across >= 0 && sizes[across]! >= fewestAcross && sizes[inner]! >= fewestAcross)
     copyAcross(engine, nest, width as 4 | 8, across);

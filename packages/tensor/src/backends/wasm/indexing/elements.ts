@@ -1,4 +1,4 @@
-/** Code that moves and adds up elements of 1, 4 or 8 bytes, one by one or in runs without gaps. */
+/** Code that moves elements of 1, 2, 4 or 8 bytes, and adds up those that are numbers as they lie, one by one or in runs without gaps. */
 import { bytesPerElement, type DType } from '../../../dtype.ts';
 import {
   f32x4,
@@ -13,7 +13,7 @@ import {
 } from '../assembler/index.ts';
 
 /** Bytes of an element. */
-export type Width = 1 | 4 | 8;
+export type Width = 1 | 2 | 4 | 8;
 export const widthOf = (dtype: DType): Width => bytesPerElement(dtype) as Width;
 
 /** Copies one element. */
@@ -26,6 +26,7 @@ export function moveOne(
   fromOffset = 0,
 ): void {
   if (width === 1) fn.do(i32.store8(target, i32.load8(source, fromOffset), toOffset));
+  else if (width === 2) fn.do(i32.store16(target, i32.load16(source, fromOffset), toOffset));
   else if (width === 4) fn.do(i32.store(target, i32.load(source, fromOffset), toOffset));
   else fn.do(v128.store64Lane(target, v128.load64Zero(source, fromOffset), 0, toOffset));
 }
@@ -47,13 +48,11 @@ export function addOne(fn: FunctionBuilder, dtype: DType, target: I32, source: I
   }
 }
 
-/** Sums of vectors; null where elements are added one by one. */
-const vectorAdd: Readonly<Record<DType, ((a: V128, b: V128) => V128) | null>> = {
+/** Sums of vectors; where there is none, elements are added one by one. */
+const vectorAdd: Readonly<Partial<Record<DType, (a: V128, b: V128) => V128>>> = {
   f32: f32x4.add,
   f64: f64x2.add,
   i32: i32x4.add,
-  u8: null,
-  bool: null,
 };
 
 /** What a run of bytes is walked with: kept by the caller, for many runs in one function. */
@@ -102,10 +101,10 @@ export function copyRun(
         advance(4);
         fn.advance(left, -4);
       });
-    if (width === 1)
-      fn.times(left, () => {
-        moveOne(fn, 1, to, from);
-        advance(1);
+    if (width <= 2)
+      fn.steps(left, width, () => {
+        moveOne(fn, width, to, from);
+        advance(width);
       });
   });
 }

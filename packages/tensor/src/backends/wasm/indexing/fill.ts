@@ -8,7 +8,7 @@ import { allI32, i32, i32x4, parameters, shuffle32, v128, type ModuleBuilder } f
 import type { Engine } from '../engine.ts';
 import { runNest } from './nest.ts';
 
-/** Sets all elements of a view. */
+/** Sets all elements of a view to a value as it is stored: a word for f16 and bf16. */
 export function fillElements(engine: Engine, view: BufferView, value: number): void {
   if (sizeOf(view.shape) === 0) return;
   const bytes = bytesPerElement(view.dtype);
@@ -64,6 +64,10 @@ function patternOf(value: number, dtype: DType): [low: number, high: number] {
     case 'i32':
       scratch.setInt32(0, value, true);
       scratch.setInt32(4, value, true);
+      break;
+    case 'f16':
+    case 'bf16':
+      for (let i = 0; i < 8; i += 2) scratch.setUint16(i, value, true);
       break;
     default:
       for (let i = 0; i < 8; i++) scratch.setUint8(i, value);

@@ -8,7 +8,7 @@ export type Lanes =
   | { readonly kind: 'f64'; readonly low: V128; readonly high: V128 };
 
 export const upperHalf = (v: V128): V128 => shuffle32(v, v, [2, 3, 2, 3]);
-const joinLow = (a: V128, b: V128): V128 => shuffle32(a, b, [0, 1, 4, 5]);
+export const joinLow = (a: V128, b: V128): V128 => shuffle32(a, b, [0, 1, 4, 5]);
 /** A mask of four lanes of 32 bits from two masks of two of 64. */
 export const narrowMask = (low: V128, high: V128): V128 => shuffle32(low, high, [0, 2, 4, 6]);
 export const widenMask = (v: V128): [low: V128, high: V128] => [

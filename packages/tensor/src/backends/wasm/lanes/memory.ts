@@ -1,5 +1,5 @@
 /** Loads and stores of four elements, or of the first few of four. */
-import type { DType } from '../../../dtype.ts';
+import { bytesPerElement, isHalf, type DType, type HalfDType } from '../../../dtype.ts';
 import {
   i32,
   i32x4,
@@ -10,6 +10,7 @@ import {
   type Local,
   type V128,
 } from '../assembler/index.ts';
+import { narrowHalves, widenHalves } from './halves.ts';
 import { asF32, asF64, asI32, asMask, type Lanes } from './lanes.ts';
 
 /** How the elements of one vector lie: side by side, one for all, or a step (in bytes) apart. */
@@ -26,8 +27,10 @@ export function loadLanes(
   access: Access,
   left?: I32,
 ): Lanes {
-  if (access === 'unit') return loadUnit(dtype, address);
-  if (access === 'same') return loadSame(dtype, address);
+  const halves = (words: V128): Lanes => ({ kind: 'f32', v: widenHalves(fn, dtype as HalfDType, words) });
+  if (access === 'unit') return isHalf(dtype) ? halves(v128.load16x4(address)) : loadUnit(dtype, address);
+  if (access === 'same')
+    return isHalf(dtype) ? halves(i32x4.splat(i32.load16(address))) : loadSame(dtype, address);
   const { step } = access;
   const places = [0, 1, 2, 3].map((lane) => {
     if (lane === 0) return address;
@@ -48,9 +51,10 @@ export function loadLanes(
   if (dtype === 'f64')
     return { kind: 'f64', low: gather(v128.load64Lane, 0, 2), high: gather(v128.load64Lane, 2, 2) };
   if (dtype === 'f32' || dtype === 'i32') return { kind: dtype, v: gather(v128.load32Lane, 0, 4) };
-  let v = i32x4.splat(i32.load8(places[0]));
-  for (let lane = 1; lane < 4; lane++) v = i32x4.replace(v, lane, i32.load8(places[lane]!));
-  return { kind: 'i32', v };
+  const load = isHalf(dtype) ? i32.load16 : i32.load8;
+  let v = i32x4.splat(load(places[0]));
+  for (let lane = 1; lane < 4; lane++) v = i32x4.replace(v, lane, load(places[lane]!));
+  return isHalf(dtype) ? halves(v) : { kind: 'i32', v };
 }
 
 function loadUnit(dtype: DType, address: I32): Lanes {
@@ -95,21 +99,23 @@ export function storeLanes(fn: FunctionBuilder, dtype: DType, address: I32, x: L
     fn.if(i32.gt(left, i32.const(2)), () => fn.do(v128.store64Lane(address, b, 0, 16)));
     return;
   }
-  const narrow = dtype === 'u8' || dtype === 'bool';
+  const size = bytesPerElement(dtype) as 1 | 2 | 4;
   const v = (() => {
     if (dtype === 'f32') return asF32(x);
     if (dtype === 'i32') return asI32(x);
+    if (isHalf(dtype)) return i32x4.toWords(narrowHalves(fn, dtype, x));
     const whole = dtype === 'bool' ? i32x4.shrUnsigned(asMask(x), 31) : v128.and(asI32(x), i32x4.const(255));
     return i32x4.toBytes(whole);
   })();
   if (!left) {
-    fn.do(narrow ? v128.store32Lane(address, v, 0) : v128.store(address, v));
+    fn.do(
+      size === 4 ? v128.store(address, v) : (size === 2 ? v128.store64Lane : v128.store32Lane)(address, v, 0),
+    );
     return;
   }
   const kept = fn.let(v);
-  const size = narrow ? 1 : 4;
-  const one = (lane: number) =>
-    (narrow ? v128.store8Lane : v128.store32Lane)(address, kept, lane, lane * size);
+  const store = { 1: v128.store8Lane, 2: v128.store16Lane, 4: v128.store32Lane }[size];
+  const one = (lane: number) => store(address, kept, lane, lane * size);
   fn.do(one(0));
   fn.if(i32.gt(left, i32.const(1)), () => fn.do(one(1)));
   fn.if(i32.gt(left, i32.const(2)), () => fn.do(one(2)));

@@ -1,9 +1,10 @@
 /** Prints scalar expressions as SIMD code over four elements. */
-import { isFloat, type DType } from '../../../dtype.ts';
+import { isFloat, isHalf, type DType } from '../../../dtype.ts';
 import type { Expr, Relation, UnaryIntrinsic, BinaryIntrinsic } from '../../../ir.ts';
 import { f32x4, f64x2, v128, type V128 } from '../assembler/index.ts';
 import type { MathContext } from '../math/context.ts';
 import { sigmoid32 } from '../math/single.ts';
+import { roundHalves } from './halves.ts';
 import { binaryLanes, relations32, relations64, relationsI32, unaryLanes } from './functions.ts';
 import {
   asF64,
@@ -20,7 +21,7 @@ import {
 
 /** The kind in which a dtype is computed. */
 export function kindOf(dtype: DType): 'f32' | 'f64' | 'i32' {
-  return isFloat(dtype) ? dtype : 'i32';
+  return isHalf(dtype) ? 'f32' : isFloat(dtype) ? dtype : 'i32';
 }
 
 const relationNames: ReadonlySet<string> = new Set<Relation>(['eq', 'ne', 'lt', 'le', 'gt', 'ge']);
@@ -122,6 +123,7 @@ function sigmoidArgument(e: Expr): Expr | null {
 /** As the dtype holds it: floats truncate into integers (i32 saturates, u8 wraps), anything nonzero is true. */
 function castLanes(m: MathContext, x: Lanes, dtype: DType): Lanes {
   if (dtype === 'bool') return { kind: 'mask', v: asMask(x) };
+  if (isHalf(dtype)) return { kind: 'f32', v: roundHalves(m.fn, dtype, x) };
   if (dtype !== 'u8') return asKind(m.fn, x, kindOf(dtype));
   if (x.kind === 'f32') {
     const t = m.let(f32x4.trunc(x.v));
