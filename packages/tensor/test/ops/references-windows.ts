@@ -55,7 +55,7 @@ function places(attrs: Attrs, axis: number, size: number, kernel: number): numbe
   const [stride, dilation] = lists(attrs, 'stride', 'dilation') as [List, List];
   const [before, after] = (attrs['padding'] as readonly List[])[axis] as [number, number];
   return range(size + before + after).filter(
-    (i) => i % stride[axis]! === 0 && i + dilation[axis]! * (kernel - 1) < size + before + after,
+    (i) => 0 === i % stride[axis]! && i + dilation[axis]! * (kernel - 1) < size + before + after,
   ).length;
 }
 
