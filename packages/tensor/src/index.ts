@@ -27,6 +27,7 @@ export {
   type ScopeOptions,
   type Tier,
 } from './memory/index.ts';
+export { batchOf, type Batch, type BatchedCall } from './ops/batch.ts';
 export * from './ops/record.ts';
 export * from './ops/table.ts';
 export * from './backends/backend.ts';

@@ -3,6 +3,7 @@ import type { DType } from '../dtype.ts';
 import { ShapeError, ValueError, type OperandInfo } from '../errors.ts';
 import { broadcastShapes, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { leading } from './batch.ts';
 import { small, truth, unit } from './domains.ts';
 import { anyDType, floats, refused } from './families.ts';
 import type { Attrs, Draw, ErrorCase, FreeFunctions, FusedRecord, InputSpec, Sample } from './record.ts';
@@ -105,6 +106,7 @@ const attention: FusedRecord<
     const shape = [...lead, inputs[0]!.shape.at(-2)!, inputs[2]!.shape.at(-1)! + 1];
     return { shape, dtype: inputs[0]!.dtype as DType, attrs };
   },
+  batch: leading,
   compose: ([q, k, v, mask], attrs, { concat }) => {
     const { scale, causal } = attrs as unknown as AttentionAttrs;
     const scores = q!.mul(scale).matmul(k!.transpose());

@@ -3,9 +3,10 @@ import { promote, roundTo, type DType } from '../dtype.ts';
 import { IndexError, ShapeError, ValueError, type OperandInfo } from '../errors.ts';
 import { checkShape, normalizeAxis, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { alongAxis, everyBatched, type BatchedCall } from './batch.ts';
 import { indexBelow, real } from './domains.ts';
 import { anyDType, indices, numeric, refused } from './families.ts';
-import type { Draw, ErrorCase, StructuredRecord } from './record.ts';
+import type { AttrValue, Draw, ErrorCase, StructuredRecord } from './record.ts';
 
 type Infos = readonly OperandInfo[];
 
@@ -45,6 +46,7 @@ const concat: StructuredRecord<[tensors: readonly Tensor[], axis?: number]> & { 
     }
     return { shape, dtype, attrs: { axis } };
   },
+  batch: alongAxis,
   sample: (draw) => {
     const shape = draw.shape({ minRank: 1 });
     const axis = draw.int(0, shape.length - 1);
@@ -95,6 +97,10 @@ const pad: StructuredRecord<
       dtype: x!.dtype as DType,
       attrs: { widths, value: roundTo(x!.dtype as DType, (attrs['value'] ?? 0) as number) },
     };
+  },
+  batch: (call, run) => {
+    const { widths, value } = call.plan.attrs as { widths: readonly AttrValue[]; value: number };
+    return run(everyBatched(call), { widths: [[0, 0], ...widths], value });
   },
   sample: (draw) => {
     const shape = draw.shape();
@@ -156,6 +162,14 @@ const unslice: StructuredRecord<
     });
     return { shape, dtype: x!.dtype as DType, attrs: { starts, steps, shape } };
   },
+  batch: (call, run) => {
+    const { starts, steps, shape } = call.plan.attrs as Readonly<Record<string, readonly AttrValue[]>>;
+    return run(everyBatched(call), {
+      starts: [0, ...starts!],
+      steps: [1, ...steps!],
+      shape: [call.size, ...shape!],
+    });
+  },
   sample: (draw) => {
     const shape = draw.shape({ minRank: 1 });
     const steps = shape.map(() => draw.pick([1, 2, -1]));
@@ -193,6 +207,14 @@ function sampleSelection(draw: Draw): { shape: number[]; axis: number; index: nu
   return { shape, axis: draw.int(0, shape.length - 1), index: draw.shape({ maxRank: 2 }) };
 }
 
+/** Indices that differ from example to example, for the axis of every line of x alike: the index of a gather. */
+function indexLines({ size, plan }: BatchedCall, index: Tensor, shape: readonly number[]): Tensor {
+  const axis = (plan.attrs['axis'] as number) + 1;
+  const count = index.size / Math.max(1, size);
+  const flat = index.reshape([size, ...shape.slice(1).map((_, i) => (i + 1 === axis ? count : 1))]);
+  return flat.expand(spliceAxis(shape, axis, [count]));
+}
+
 const indexSelect: StructuredRecord<[x: Tensor, axis: number, index: Tensor]> = {
   kind: 'structured',
   moves: true,
@@ -203,6 +225,14 @@ const indexSelect: StructuredRecord<[x: Tensor, axis: number, index: Tensor]> = 
   infer: (inputs, attrs, op) => {
     const { axis, shape } = selection(inputs, attrs['axis'], op);
     return { shape, dtype: inputs[0]!.dtype as DType, attrs: { axis } };
+  },
+  batch: (call, run) => {
+    const [x, index] = call.inputs as [Tensor, Tensor];
+    const axis = call.plan.attrs['axis'] as number;
+    if (!call.batched[1]) return run([x, index], { axis: axis + 1 });
+    if (!call.batched[0]) return run([x, index], { axis }).moveAxis(axis, 0);
+    const lines = indexLines(call, index, x.shape);
+    return x.gather(axis + 1, lines).reshape([call.size, ...call.plan.shape]);
   },
   sample: (draw) => {
     const { shape, axis, index } = sampleSelection(draw);
@@ -245,6 +275,13 @@ const indexAdd: StructuredRecord<[x: Tensor, axis: number, index: Tensor, source
     if (!sameShape(shape, inputs[2]!.shape))
       throw new ShapeError(op, `the source must have shape [${shape.join(', ')}]`, { operands: inputs });
     return { shape: inputs[0]!.shape, dtype: inputs[0]!.dtype as DType, attrs: { axis } };
+  },
+  batch: (call, run) => {
+    const axis = call.plan.attrs['axis'] as number;
+    const [x, index, source] = everyBatched(call) as [Tensor, Tensor, Tensor];
+    if (!call.batched[1]) return run([x, call.inputs[1]!, source], { axis: axis + 1 });
+    const lines = indexLines(call, index, x.shape);
+    return x.scatterAdd(axis + 1, lines, source.reshape(lines.shape));
   },
   sample: (draw) => {
     const { shape, axis, index } = sampleSelection(draw);
@@ -311,6 +348,7 @@ const gather: StructuredRecord<[x: Tensor, axis: number, index: Tensor]> = {
     const axis = checkGather(op, inputs, attrs['axis']);
     return { shape: inputs[1]!.shape, dtype: inputs[0]!.dtype as DType, attrs: { axis } };
   },
+  batch: alongAxis,
   sample: (draw) => {
     const { shape, axis, index } = sampleGather(draw);
     return {
@@ -353,6 +391,7 @@ const scatterAdd: StructuredRecord<[x: Tensor, axis: number, index: Tensor, sour
       throw new ShapeError(op, 'index and source must have one shape', { operands: inputs });
     return { shape: inputs[0]!.shape, dtype: inputs[0]!.dtype as DType, attrs: { axis } };
   },
+  batch: alongAxis,
   sample: (draw) => {
     const { shape, axis, index } = sampleGather(draw);
     return {

@@ -3,6 +3,7 @@ import type { DType } from '../dtype.ts';
 import { ShapeError, ValueError, type OperandInfo } from '../errors.ts';
 import { sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { leadingOfAll } from './batch.ts';
 import { indexBelow, real } from './domains.ts';
 import { anyDType, floats, indices, refused } from './families.ts';
 import type { Attrs, Draw, ErrorCase, FusedRecord, InputSpec } from './record.ts';
@@ -79,6 +80,7 @@ const softmaxCrossEntropy: FusedRecord<[logits: Tensor, targets: Tensor, ignoreI
     const picked = logits!.logSoftmax(-1).gather(-1, safe.unsqueeze(-1)).squeeze(-1);
     return counts.where(picked.neg(), 0);
   },
+  batch: leadingOfAll,
   sample: (draw) => {
     const { logits, targets, attrs } = sampleLoss(draw);
     return { inputs: [logits, targets], attrs };
@@ -113,6 +115,7 @@ const softmaxCrossEntropyGrad: FusedRecord<
     const spread = counts.unsqueeze(-1).where(logits!.softmax(-1).mul(pull), 0);
     return spread.scatterAdd(-1, safe.unsqueeze(-1), pull.neg());
   },
+  batch: leadingOfAll,
   sample: (draw) => {
     const { logits, targets, attrs } = sampleLoss(draw);
     return { inputs: [{ shape: targets.shape, domain: real }, logits, targets], attrs };

@@ -3,6 +3,7 @@ import type { DType } from '../dtype.ts';
 import { ShapeError } from '../errors.ts';
 import { broadcastShapes, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { leading } from './batch.ts';
 import { real } from './domains.ts';
 import { floats, refused } from './families.ts';
 import type { StructuredRecord } from './record.ts';
@@ -43,6 +44,7 @@ const matmul: StructuredRecord<[a: Tensor, b: Tensor]> = {
     ]);
     return { shape: [...batch, m, n], dtype: a.dtype as DType, attrs };
   },
+  batch: leading,
   sample: (draw) => {
     const [a, b] = draw.broadcastable(2) as [number[], number[]];
     const [m, k, n] = [draw.int(1, 4), draw.int(1, 4), draw.int(1, 4)];

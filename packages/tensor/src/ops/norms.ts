@@ -3,6 +3,7 @@ import type { DType } from '../dtype.ts';
 import { ShapeError, ValueError, type OperandInfo } from '../errors.ts';
 import { sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { leadingOfFirst } from './batch.ts';
 import { real, unit } from './domains.ts';
 import { anyDType, floats, refused } from './families.ts';
 import type { Attrs, Draw, ErrorCase, FusedRecord, Sample } from './record.ts';
@@ -84,6 +85,7 @@ const rmsNorm: FusedRecord<[x: Tensor, weight: Tensor, eps?: number]> = {
     dtype: dtypeOf(inputs),
   }),
   compose: ([x, weight], { eps }) => x!.mul(inverseRms(x!, eps as number)).mul(weight!),
+  batch: leadingOfFirst,
   sample: (draw) => sampleNorm(draw, 1),
   errors: normErrors,
   flops: (_, plan) => 4 * sizeOf(plan.shape),
@@ -142,6 +144,7 @@ const layerNorm: FusedRecord<[x: Tensor, weight: Tensor, bias?: Tensor | null, e
     const y = centred.mul(scale).mul(weight!);
     return bias ? y.add(bias) : y;
   },
+  batch: leadingOfFirst,
   sample: (draw) => sampleNorm(draw, draw.int(1, 2)),
   errors: normErrors,
   flops: (_, plan) => 7 * sizeOf(plan.shape),

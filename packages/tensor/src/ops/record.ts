@@ -7,6 +7,7 @@ import type { OperandInfo } from '../errors.ts';
 import type { Expr } from '../ir.ts';
 import type { Layout, Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import type { Batch } from './batch.ts';
 
 /** A tensor, or a plain scalar that takes a dtype beside the tensors of the same call. */
 export type Operand = Tensor | number | boolean;
@@ -128,6 +129,8 @@ interface Common<Args extends readonly unknown[]> {
   readonly errors: readonly ErrorCase[];
   /** Results known from elsewhere (a handbook, another library), for ops that the tests have no second definition of. */
   readonly examples?: readonly Example[];
+  /** How a whole batch runs at once, where it does not follow from the kind (see batch.ts). */
+  readonly batch?: Batch;
   /** Floating-point operations of one call. */
   readonly flops: (inputs: readonly OperandInfo[], plan: Plan) => number;
 }

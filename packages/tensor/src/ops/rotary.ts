@@ -3,6 +3,7 @@ import type { DType } from '../dtype.ts';
 import { ShapeError, type OperandInfo } from '../errors.ts';
 import { sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { leadingOfFirst } from './batch.ts';
 import { real } from './domains.ts';
 import { anyDType } from './families.ts';
 import type { FusedRecord } from './record.ts';
@@ -28,6 +29,7 @@ const rotary: FusedRecord<[x: Tensor, cos: Tensor, sin: Tensor]> = {
     const [a, b] = x!.split([half, half], -1) as [Tensor, Tensor];
     return concat([a.mul(cos!).sub(b.mul(sin!)), b.mul(cos!).add(a.mul(sin!))], -1);
   },
+  batch: leadingOfFirst,
   sample: (draw) => {
     const [length, half] = [draw.int(1, 3), draw.int(1, 3)];
     const angles = { shape: [length, half], domain: real };

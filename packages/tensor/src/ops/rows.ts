@@ -3,6 +3,7 @@ import type { DType } from '../dtype.ts';
 import { ShapeError, type OperandInfo } from '../errors.ts';
 import { normalizeAxis, reducedShape, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { alongAxis as batchAlongAxis } from './batch.ts';
 import { distinct, real } from './domains.ts';
 import { anyDType, floats, numeric, refused, refuseEmpty } from './families.ts';
 import type { Domain, ErrorCase, FusedRecord, Promotion, StructuredRecord } from './record.ts';
@@ -48,6 +49,7 @@ function alongAxis({
         attrs: { axis: draw.int(-shape.length, shape.length - 1) },
       };
     },
+    batch: batchAlongAxis,
     errors: [wrongAxis, ...refused(accepts, (dtype) => [{ shape: [2], dtype }])],
     flops: (_, plan) => flops * sizeOf(plan.shape),
   };
@@ -85,6 +87,7 @@ function overAxis(
         attrs: { axis: draw.int(-shape.length, shape.length - 1), keepDims: draw.bool() },
       };
     },
+    batch: batchAlongAxis,
     errors: [
       wrongAxis,
       ...(options.refuseEmpty
@@ -118,6 +121,7 @@ function lineGradient(doc: string, formula: (g: Tensor, y: Tensor, axis: number)
       };
     },
     compose: ([g, y], { axis }) => formula(g!, y!, axis as number),
+    batch: batchAlongAxis,
     sample: (draw) => {
       const shape = draw.shape({ minRank: 1 });
       const axis = draw.int(-shape.length, shape.length - 1);

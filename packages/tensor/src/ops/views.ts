@@ -4,8 +4,9 @@ import { IndexError, ShapeError, ValueError, type OperandInfo } from '../errors.
 import { broadcastLayout, checkShape, normalizeAxis, reshapeLayout, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { real } from './domains.ts';
+import { aligned, everyBatched } from './batch.ts';
 import { anyDType } from './families.ts';
-import type { Attrs, Plan, ViewRecord } from './record.ts';
+import type { Attrs, AttrValue, Plan, ViewRecord } from './record.ts';
 
 /** `[start, stop, step]` along one axis as in Python: negative counts from the end, null or missing means all the way. */
 export type Range = readonly [start?: number | null, stop?: number | null, step?: number | null];
@@ -51,6 +52,7 @@ const reshape: ViewRecord<[x: Tensor, shape: readonly number[]]> = {
     return plan(x!, shape, { shape });
   },
   view: (layout, { shape }) => reshapeLayout(layout, shape),
+  batch: (call, run) => run(everyBatched(call), { shape: [call.size, ...call.plan.shape] }),
   sample: (draw) => {
     const shape = draw.shape();
     return { inputs: [{ shape, domain: real }], attrs: { shape: factor(draw, sizeOf(shape)) } };
@@ -103,6 +105,10 @@ const permute: ViewRecord<[x: Tensor, axes: readonly number[]]> = {
     strides: (attrs['axes'] as readonly number[]).map((axis) => strides[axis]!),
     offset,
   }),
+  batch: (call, run) => {
+    const axes = call.plan.attrs['axes'] as readonly number[];
+    return run(everyBatched(call), { axes: [0, ...axes.map((axis) => axis + 1)] });
+  },
   sample: (draw) => {
     const shape = draw.shape();
     const rest = shape.map((_, i) => i);
@@ -142,6 +148,8 @@ const expand: ViewRecord<[x: Tensor, shape: readonly number[]]> = {
     return plan(x!, shape, { shape });
   },
   view: (layout, { shape }) => broadcastLayout(layout, shape),
+  batch: (call, run) =>
+    run(aligned(call, call.plan.shape.length), { shape: [call.size, ...call.plan.shape] }),
   sample: (draw) => {
     const shape = draw.shape({ maxRank: 2 });
     const lead = draw.shape({ maxRank: 1 });
@@ -203,6 +211,10 @@ const slice: ViewRecord<[x: Tensor, ranges: readonly (Range | null)[]]> = {
       strides: strides.map((stride, axis) => stride * steps[axis]!),
       offset: strides.reduce((at, stride, axis) => at + stride * starts[axis]!, offset),
     };
+  },
+  batch: (call, run) => {
+    const ranges = call.plan.attrs['ranges'] as readonly AttrValue[];
+    return run(everyBatched(call), { ranges: [null, ...ranges] });
   },
   sample: (draw) => {
     const shape = draw.shape({ maxSize: 5 });
