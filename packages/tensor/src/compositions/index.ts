@@ -1,7 +1,7 @@
 /** Functions made of table ops: their gradients, views and backends come from those. Here are the methods; free functions follow. */
 import { basics } from './basics.ts';
 import { convolutionMethods } from './convolution.ts';
-import { einsumMethods } from './einsum.ts';
+import { einopsMethods } from './einops/index.ts';
 import { fourierMethods } from './fourier.ts';
 import { linalgMethods } from './linalg.ts';
 import { rearrangingMethods } from './rearranging.ts';
@@ -14,7 +14,7 @@ export const compositions = {
   ...selectingMethods,
   ...sortingMethods,
   ...rearrangingMethods,
-  ...einsumMethods,
+  ...einopsMethods,
   ...convolutionMethods,
   ...fourierMethods,
   ...linalgMethods,
@@ -24,3 +24,8 @@ export const compositions = {
 export type Compositions = typeof compositions;
 
 export { stack } from './basics.ts';
+export * from './einsum/index.ts';
+export { rearrange, reduce, repeat, type PatternReduction, type TensorOrTensors } from './einops/index.ts';
+export { cartesianProd, meshgrid, type MeshgridOptions } from './rearranging.ts';
+export type { Picked } from './sorting.ts';
+export type { TopKOptions } from '../ops/sorting.ts';

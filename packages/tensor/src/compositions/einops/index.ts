@@ -1,0 +1,8 @@
+export {
+  einopsMethods,
+  rearrange,
+  reduce,
+  repeat,
+  type PatternReduction,
+  type TensorOrTensors,
+} from './einops.ts';

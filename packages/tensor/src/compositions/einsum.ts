@@ -1,3 +1,0 @@
-/** Sums of products in index notation. */
-
-export const einsumMethods = {};

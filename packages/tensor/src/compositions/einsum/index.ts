@@ -1,0 +1,1 @@
+export { einsum, einsumPath, type EinsumPath, type EinsumStep } from './einsum.ts';
