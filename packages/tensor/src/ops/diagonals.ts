@@ -3,6 +3,7 @@ import type { DType } from '../dtype.ts';
 import { ValueError } from '../errors.ts';
 import { normalizeAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { overAxes } from './batch.ts';
 import { real } from './domains.ts';
 import { anyDType } from './families.ts';
 import type { ViewRecord } from './record.ts';
@@ -39,6 +40,7 @@ const diagonal: ViewRecord<[x: Tensor, offset?: number, axis1?: number, axis2?: 
       offset: sizeOf(shape) === 0 ? start : start + first,
     };
   },
+  batch: overAxes,
   sample: (draw) => {
     const shape = draw.shape({ minRank: 2 });
     const rank = shape.length;

@@ -2,9 +2,14 @@
 import type { DType } from '../dtype.ts';
 import { normalizeAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { alongAxis } from './batch.ts';
 import { distinct, factors, real } from './domains.ts';
 import { anyDType } from './families.ts';
 import type { Domain, ErrorCase, FreeFunctions, FusedRecord, Promotion, StructuredRecord } from './record.ts';
+
+interface SameShape {
+  readonly shapes: 'same';
+}
 
 const wrongAxis: ErrorCase = {
   inputs: [{ shape: [2, 3] }],
@@ -13,8 +18,9 @@ const wrongAxis: ErrorCase = {
   says: 'axis 2 is out of range',
 };
 
-const runningExtreme = (doc: string): StructuredRecord<[x: Tensor, axis?: number]> => ({
+const runningExtreme = (doc: string): StructuredRecord<[x: Tensor, axis?: number]> & SameShape => ({
   kind: 'structured',
+  shapes: 'same',
   doc,
   promote: 'none',
   accepts: [anyDType],
@@ -24,6 +30,7 @@ const runningExtreme = (doc: string): StructuredRecord<[x: Tensor, axis?: number
     dtype: 'i32',
     attrs: { axis: normalizeAxis(op, attrs['axis'] as number, x!) },
   }),
+  batch: alongAxis,
   sample: (draw) => {
     const shape = draw.shape({ minRank: 1, maxSize: 6 });
     return {
@@ -68,8 +75,9 @@ const scan = ({
   domain,
   flops,
   combine,
-}: ScanOptions): FusedRecord<[x: Tensor, axis?: number]> => ({
+}: ScanOptions): FusedRecord<[x: Tensor, axis?: number]> & SameShape => ({
   kind: 'fused',
+  shapes: 'same',
   doc,
   promote,
   accepts: [anyDType],
@@ -80,6 +88,7 @@ const scan = ({
     attrs: { axis: normalizeAxis(op, attrs['axis'] as number, x!) },
   }),
   compose: ([x], { axis }, free) => running(x!, axis as number, combine, free),
+  batch: alongAxis,
   sample: (draw) => {
     const shape = draw.shape({ minRank: 1, maxSize: 6 });
     return {

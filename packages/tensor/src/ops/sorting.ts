@@ -2,6 +2,7 @@
 import { ValueError, type OperandInfo } from '../errors.ts';
 import { normalizeAxis } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { alongAxis } from './batch.ts';
 import { diagonals } from './diagonals.ts';
 import { distinct } from './domains.ts';
 import { anyDType } from './families.ts';
@@ -20,8 +21,11 @@ const comparisons = (n: number): number => n * Math.ceil(Math.log2(Math.max(2, n
 const linesOf = ({ shape }: OperandInfo, axis: number): number =>
   shape.reduce((lines, n, i) => (i === axis ? lines : lines * n), 1);
 
-const argSort: StructuredRecord<[x: Tensor, axis?: number, descending?: boolean]> = {
+const argSort: StructuredRecord<[x: Tensor, axis?: number, descending?: boolean]> & {
+  readonly shapes: 'same';
+} = {
   kind: 'structured',
+  shapes: 'same',
   doc: 'The positions, i32, that sort x along an axis (the last unless told). Equal elements keep their order; a NaN counts as largest: last, or first where `descending`.',
   promote: 'none',
   accepts: [anyDType],
@@ -30,6 +34,7 @@ const argSort: StructuredRecord<[x: Tensor, axis?: number, descending?: boolean]
     const axis = normalizeAxis(op, attrs['axis'] as number, x!);
     return { shape: x!.shape, dtype: 'i32', attrs: { axis, descending: attrs['descending'] === true } };
   },
+  batch: alongAxis,
   sample: (draw) => {
     const shape = draw.shape({ minRank: 1, maxSize: 6 });
     return {
@@ -74,6 +79,7 @@ const argTopK: StructuredRecord<[x: Tensor, k: number, axis?: number, options?: 
       attrs: { k, axis, largest: attrs['largest'] !== false, sorted: attrs['sorted'] !== false },
     };
   },
+  batch: alongAxis,
   sample: (draw) => {
     const shape = draw.shape({ minRank: 1, maxSize: 6 });
     const axis = draw.int(0, shape.length - 1);
