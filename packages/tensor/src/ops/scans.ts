@@ -7,7 +7,8 @@ import { distinct, factors, real } from './domains.ts';
 import { anyDType } from './families.ts';
 import type { Domain, ErrorCase, FreeFunctions, FusedRecord, Promotion, StructuredRecord } from './record.ts';
 
-interface SameShape {
+/** The result has the shape of the input. */
+export interface SameShape {
   readonly shapes: 'same';
 }
 
