@@ -19,6 +19,7 @@ import { currentMode } from './modes.ts';
 import type { DifferentiableRule, RuleContext } from './rules/rule.ts';
 import { derivatives } from './rules/table.ts';
 import { Result, Source } from './source.ts';
+import { currentLevel, depthOf } from './transforms/levels.ts';
 
 export { Leaf, Result, Source } from './source.ts';
 
@@ -59,7 +60,8 @@ export class Node extends Result implements RuleContext {
     super(plan.shape, plan.dtype);
     this.op = op;
     this.rule = rule;
-    this.sources = inputs.map((x, i) => (ruleFor(rule, i) ? sourceOf(x) : null));
+    const depth = deepest(inputs);
+    this.sources = inputs.map((x, i) => (ruleFor(rule, i) && depthOf(x) === depth ? sourceOf(x) : null));
     this.attrs = plan.attrs;
     this.shapes = inputs.map((x) => x.shape);
     this.dtypes = inputs.map((x) => x.dtype);
@@ -174,6 +176,10 @@ export function sourceOf(x: Tensor): Source | null {
   return x.attachment instanceof Source ? x.attachment : null;
 }
 
+/** The depth of the graph that a call belongs to; shallower inputs are constants there, and have a graph of their own. */
+const deepest = (inputs: readonly Tensor[]): number =>
+  inputs.reduce((depth, x) => Math.max(depth, depthOf(x)), 0);
+
 /** What a result of `inferenceMode` carries. */
 export const sealed: Attachment = Object.freeze({});
 
@@ -187,12 +193,15 @@ function refuseSealed(op: string, inputs: readonly Tensor[]): void {
     });
 }
 
-function record(call: OpCall, next: (call: OpCall) => Tensor): Tensor {
+/** Records calls on tensors as deep as it stands itself: it is put on once at the bottom, and anew above each vmap. */
+export function record(call: OpCall, next: (call: OpCall) => Tensor): Tensor {
   const mode = currentMode();
   if (mode !== 'on') return mode === 'off' ? next(call) : unrecorded[mode](call, next);
   const { op, inputs, plan } = call;
   if (!isFloat(plan.dtype) || inputs.every((x) => x.attachment === undefined)) return next(call);
   if (inputs.every((x) => sourceOf(x) === null)) return next(call);
+  const level = currentLevel();
+  if (level && deepest(inputs) !== level.depth) return next(call);
   refuseSealed(op, inputs);
   const rule = derivatives[op];
   if (rule.kind === 'none')

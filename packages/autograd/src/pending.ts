@@ -1,5 +1,5 @@
 /** Gradients on their way: added up, and given back as soon as they have been passed on. */
-import { openScope, type Scope, type Storage, type Tensor } from '@infinigrad/tensor';
+import { openScope, storagesOf, type Scope, type Storage, type Tensor } from '@infinigrad/tensor';
 import type { Source } from './source.ts';
 
 export class Pending {
@@ -22,10 +22,16 @@ export class Pending {
   add(source: Source, g: Tensor): void {
     const before = this.gradients.get(source);
     const sum = before ? before.add(g) : g;
-    this.gradients.set(source, sum);
-    this.#uses.set(sum.storage, (this.#uses.get(sum.storage) ?? 0) + 1);
-    this.#added.push(sum.storage);
-    if (before) this.#leave(before.storage);
+    this.#put(source, sum);
+    if (before) this.#leave(before);
+  }
+
+  #put(source: Source, g: Tensor): void {
+    this.gradients.set(source, g);
+    for (const storage of storagesOf(g)) {
+      this.#uses.set(storage, (this.#uses.get(storage) ?? 0) + 1);
+      this.#added.push(storage);
+    }
   }
 
   /**
@@ -53,9 +59,8 @@ export class Pending {
   /** Puts another gradient in the place of a source's. */
   replace(source: Source, g: Tensor): void {
     const before = this.gradients.get(source)!;
-    this.gradients.set(source, g);
-    this.#uses.set(g.storage, (this.#uses.get(g.storage) ?? 0) + 1);
-    this.#leave(before.storage);
+    this.#put(source, g);
+    this.#leave(before);
     this.#sweep();
   }
 
@@ -66,10 +71,10 @@ export class Pending {
   outside<T>(g: Tensor, body: () => T): T {
     const scope = this.#scope;
     if (!scope) return body();
-    const { storage } = g;
-    let owner = storage.owner as Scope | null;
-    while (owner && owner !== scope) owner = owner.parent;
-    if (owner) {
+    for (const storage of storagesOf(g)) {
+      let owner = storage.owner as Scope | null;
+      while (owner && owner !== scope) owner = owner.parent;
+      if (!owner) continue;
       this.#own.delete(storage);
       if (scope.parent) storage.own(scope.parent);
       else storage.free();
@@ -94,24 +99,26 @@ export class Pending {
     const g = this.gradients.get(source);
     this.gradients.delete(source);
     if (!g) return;
-    this.#leave(g.storage);
+    this.#leave(g);
     this.#sweep();
   }
 
   /** Ends the pass; the gradients left are what it was for. */
   close(): void {
     if (!this.#scope) return;
-    for (const { storage } of this.gradients.values()) this.#scope.lift(storage);
+    for (const g of this.gradients.values()) for (const storage of storagesOf(g)) this.#scope.lift(storage);
     this.#scope.close();
   }
 
-  /** One gradient fewer lies in a storage. */
-  #leave(storage: Storage): void {
-    const left = this.#uses.get(storage)! - 1;
-    if (left > 0) this.#uses.set(storage, left);
-    else {
-      this.#uses.delete(storage);
-      this.#idle.add(storage);
+  /** One gradient fewer lies in its storages. */
+  #leave(g: Tensor): void {
+    for (const storage of storagesOf(g)) {
+      const left = this.#uses.get(storage)! - 1;
+      if (left > 0) this.#uses.set(storage, left);
+      else {
+        this.#uses.delete(storage);
+        this.#idle.add(storage);
+      }
     }
   }
 

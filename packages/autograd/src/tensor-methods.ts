@@ -3,6 +3,7 @@ import { GradientError, isFloat, sameShape, Tensor, type Shape } from '@infinigr
 import { backward, type BackwardOptions } from './backward.ts';
 import { Leaf, Result, sealed, sourceOf, type Source } from './graph.ts';
 import type { GradientHook } from './source.ts';
+import { detached } from './transforms/levels.ts';
 
 declare module '@infinigrad/tensor' {
   interface Tensor<S extends Shape = Shape> {
@@ -111,7 +112,7 @@ Object.defineProperties(Tensor.prototype, {
     configurable: true,
     writable: true,
     value: function (this: Tensor): Tensor {
-      const same = new Tensor(this.storage, this.layout, this.dtype);
+      const same = detached(this);
       if (this.attachment === sealed) same.attachment = sealed;
       return same;
     },
