@@ -24,6 +24,11 @@ export const compositions = {
 export type Compositions = typeof compositions;
 
 export { stack } from './basics.ts';
+export type { ScatterOptions } from './selecting.ts';
+export type { SearchOptions } from '../ops/scatter.ts';
+export type { Histogram, Unique } from '../selection/counting.ts';
+export { range, type IndexItem, type IndexRange } from '../selection/items.ts';
+export { Selection } from '../selection/selection.ts';
 export * from './einsum/index.ts';
 export { rearrange, reduce, repeat, type PatternReduction, type TensorOrTensors } from './einops/index.ts';
 export { cartesianProd, meshgrid, type MeshgridOptions } from './rearranging.ts';
