@@ -1,3 +1,6 @@
 /** Derivatives: factorisations and solutions of matrices. */
+import { factorisations } from './linalg/factorisations.ts';
+import { solutions } from './linalg/solutions.ts';
+import { spectra } from './linalg/spectra.ts';
 
-export const linalg = {};
+export const linalg = { ...solutions, ...factorisations, ...spectra };

@@ -1,6 +1,6 @@
 /** Matrices of a kind, batched: full of entries that look like any other's, yet well conditioned. */
 import fc from 'fast-check';
-import { isFloat, type DType } from '../dtype.ts';
+import { isFloat, roundTo, type DType } from '../dtype.ts';
 import { orientationWeight } from '../ops/linalg/orientation.ts';
 import type { MatrixKind } from '../ops/record.ts';
 import { sizeOf, type Shape } from '../shape.ts';
@@ -35,9 +35,9 @@ const product = (a: Rows, b: Rows): Rows =>
 
 /** A rotation: two mirrors, of which the second is turned towards the first until the columns keep their margin. */
 function rotation(g: Generator, n: number): Rows {
-  const draw = (): number[] => g(parts, n).map((x, i) => (i === 0 ? 1 : 0) + x / perUnit);
+  const draw = (): number[] => g(parts, n).map((x, i) => x / perUnit + (i === 0 ? 1 : 0));
   const [u, other] = [draw(), draw()];
-  for (const w of [u, other]) if (w.every((x) => x === 0)) w[0] = 1;
+  for (const w of [u, other]) if (!w.some((x) => x !== 0)) w[0] = 1;
   const clear = (q: Rows): boolean =>
     q.every((_, j) => Math.abs(q.reduce((sum, row, i) => sum + row[j]! * orientationWeight(i), 0)) >= margin);
   for (let far = 1; far > 1 / 64; far /= 2) {
@@ -75,5 +75,5 @@ export function drawMatrices(g: Generator, kind: MatrixKind, dtype: DType, shape
     });
   })
     .flat()
-    .map((x) => (dtype === 'f32' ? Math.fround(x) : x));
+    .map((x) => roundTo(dtype, x));
 }

@@ -30,7 +30,7 @@ function pack(
   }
 }
 
-export function matmul({ inputs, output }: KernelCall): void {
+export function matmul({ inputs, output }: Pick<KernelCall, 'inputs' | 'output'>): void {
   const [a, b] = inputs as [BufferView, BufferView];
   const [m, n] = output.shape.slice(-2) as [number, number];
   const inner = a.shape.at(-1)!;
