@@ -62,6 +62,7 @@ export class Node extends Result implements RuleContext {
     this.rule = rule;
     const depth = deepest(inputs);
     this.sources = inputs.map((x, i) => (ruleFor(rule, i) && depthOf(x) === depth ? sourceOf(x) : null));
+    for (const source of this.sources) if (source) this.oldest = Math.min(this.oldest, source.oldest);
     this.attrs = plan.attrs;
     this.shapes = inputs.map((x) => x.shape);
     this.dtypes = inputs.map((x) => x.dtype);
@@ -158,6 +159,7 @@ export class Part extends Result {
   constructor(node: Node, index: number, { shape, dtype }: { readonly shape: Shape; readonly dtype: DType }) {
     super(shape, dtype);
     this.node = node;
+    this.oldest = node.oldest;
     this.index = index;
   }
 

@@ -25,6 +25,8 @@ export type GradientHook = (gradient: Tensor) => Tensor | void;
 export abstract class Source {
   /** Grows with every source; what a result is made of is always older than the result. */
   readonly order = created++;
+  /** The order of the oldest source that it depends on. */
+  oldest = this.order;
   readonly shape: Shape;
   readonly dtype: DType;
   /** In the order in which they run; null where there has been none. */
