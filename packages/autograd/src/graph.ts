@@ -186,7 +186,7 @@ const deepest = (inputs: readonly Tensor[]): number =>
 export const sealed: Attachment = Object.freeze({});
 
 /** @throws GradientError where a result of `inferenceMode` would have to be part of a graph */
-function refuseSealed(op: string, inputs: readonly Tensor[]): void {
+export function refuseSealed(op: string, inputs: readonly Tensor[]): void {
   const i = inputs.findIndex((x) => x.attachment === sealed && isFloat(x.dtype));
   if (i >= 0)
     throw new GradientError(op, `input ${i} was made in inferenceMode and cannot be part of a graph`, {

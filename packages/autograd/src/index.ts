@@ -4,6 +4,8 @@ export { enableGrad, inferenceMode, noGrad, recording } from './modes.ts';
 export type { GradientHook } from './source.ts';
 export * from './functional.ts';
 export * from './gradcheck.ts';
+export * from './custom.ts';
+export * from './checkpoint.ts';
 export { backward, type BackwardOptions } from './backward.ts';
 export { derivatives, type DerivativeTable } from './rules/table.ts';
 export type { DifferentiableRule, InputRule, NoRule, Rule, RuleContext } from './rules/rule.ts';
