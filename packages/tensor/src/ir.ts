@@ -14,11 +14,13 @@ export type UnaryIntrinsic =
   | 'round'
   | 'trunc'
   | 'sqrt'
+  | 'cbrt'
   | 'exp'
   | 'expm1'
   | 'log'
   | 'log1p'
   | 'log2'
+  | 'log10'
   | 'sin'
   | 'cos'
   | 'tan'
@@ -31,8 +33,19 @@ export type UnaryIntrinsic =
   | 'asinh'
   | 'acosh'
   | 'atanh'
-  | 'erf';
-/** Functions of two numbers. `min` and `max` return NaN if either is NaN; `rem` takes the divisor's sign. */
+  | 'erf'
+  | 'erfc'
+  | 'erfcx'
+  | 'erfinv'
+  | 'ndtr'
+  | 'ndtri'
+  | 'logNdtr'
+  | 'lgamma'
+  | 'digamma';
+/**
+ * Functions of two numbers. `min` and `max` return NaN if either is NaN; `rem` takes the divisor's sign, `fmod` the
+ * dividend's. The bitwise ones are of integers. `polygamma`, `sinc`, `besselI` and `besselIe` have an order first.
+ */
 export type BinaryIntrinsic =
   | 'add'
   | 'sub'
@@ -40,16 +53,36 @@ export type BinaryIntrinsic =
   | 'div'
   | 'floorDiv'
   | 'rem'
+  | 'fmod'
   | 'pow'
   | 'atan2'
   | 'min'
-  | 'max';
+  | 'max'
+  | 'hypot'
+  | 'bitAnd'
+  | 'bitOr'
+  | 'bitXor'
+  | 'shiftLeft'
+  | 'shiftRight'
+  | 'polygamma'
+  | 'sinc'
+  | 'besselI'
+  | 'besselIe'
+  | 'gammaincc';
+/** Functions of three numbers: of order, parameter and argument. */
+export type TernaryIntrinsic = 'gammainc';
 /** Relations of two numbers: a truth value. */
 export type Relation = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge';
 /** Functions of truth values. */
 export type Connective = 'and' | 'or' | 'xor' | 'not';
 
-export type Intrinsic = UnaryIntrinsic | BinaryIntrinsic | Relation | Connective | 'select';
+export type Intrinsic =
+  | UnaryIntrinsic
+  | BinaryIntrinsic
+  | TernaryIntrinsic
+  | Relation
+  | Connective
+  | 'select';
 
 export type Expr =
   | { readonly kind: 'input'; readonly index: number }
@@ -91,11 +124,13 @@ export const ceil = unary('ceil');
 export const round = unary('round');
 export const trunc = unary('trunc');
 export const sqrt = unary('sqrt');
+export const cbrt = unary('cbrt');
 export const exp = unary('exp');
 export const expm1 = unary('expm1');
 export const log = unary('log');
 export const log1p = unary('log1p');
 export const log2 = unary('log2');
+export const log10 = unary('log10');
 export const sin = unary('sin');
 export const cos = unary('cos');
 export const tan = unary('tan');
@@ -109,6 +144,14 @@ export const asinh = unary('asinh');
 export const acosh = unary('acosh');
 export const atanh = unary('atanh');
 export const erf = unary('erf');
+export const erfc = unary('erfc');
+export const erfcx = unary('erfcx');
+export const erfinv = unary('erfinv');
+export const ndtr = unary('ndtr');
+export const ndtri = unary('ndtri');
+export const logNdtr = unary('logNdtr');
+export const lgamma = unary('lgamma');
+export const digamma = unary('digamma');
 
 export const add = binary('add');
 export const sub = binary('sub');
@@ -116,10 +159,23 @@ export const mul = binary('mul');
 export const div = binary('div');
 export const floorDiv = binary('floorDiv');
 export const rem = binary('rem');
+export const fmod = binary('fmod');
 export const pow = binary('pow');
 export const atan2 = binary('atan2');
 export const min = binary('min');
 export const max = binary('max');
+export const hypot = binary('hypot');
+export const bitAnd = binary('bitAnd');
+export const bitOr = binary('bitOr');
+export const bitXor = binary('bitXor');
+export const shiftLeft = binary('shiftLeft');
+export const shiftRight = binary('shiftRight');
+export const polygamma = binary('polygamma');
+export const sinc = binary('sinc');
+export const besselI = binary('besselI');
+export const besselIe = binary('besselIe');
+export const gammaincc = binary('gammaincc');
+export const gammainc = (order: Term, a: Term, x: Term): Expr => call('gammainc', order, a, x);
 
 export const eq = binary('eq');
 export const ne = binary('ne');

@@ -3,6 +3,7 @@ import { isFloat, isHalf, type DType } from '../../dtype.ts';
 import { internalError } from '../../errors.ts';
 import { fromBF16, fromF16, roundBF16, roundF16, toBF16, toF16 } from '../../half.ts';
 import type { Expr, Intrinsic } from '../../ir.ts';
+import { specialFunctions } from '../../math/index.ts';
 import { sizeOf, type Layout } from '../../shape.ts';
 
 type Template = (...args: string[]) => string;
@@ -29,11 +30,13 @@ const inFloat: Readonly<Record<Intrinsic, Template>> = {
   round: helper('roundHalfEven'),
   trunc: math('trunc'),
   sqrt: math('sqrt'),
+  cbrt: math('cbrt'),
   exp: math('exp'),
   expm1: math('expm1'),
   log: math('log'),
   log1p: math('log1p'),
   log2: math('log2'),
+  log10: math('log10'),
   sin: math('sin'),
   cos: math('cos'),
   tan: math('tan'),
@@ -47,16 +50,37 @@ const inFloat: Readonly<Record<Intrinsic, Template>> = {
   acosh: math('acosh'),
   atanh: math('atanh'),
   erf: helper('erf'),
+  erfc: helper('erfc'),
+  erfcx: helper('erfcx'),
+  erfinv: helper('erfinv'),
+  ndtr: helper('ndtr'),
+  ndtri: helper('ndtri'),
+  logNdtr: helper('logNdtr'),
+  lgamma: helper('lgamma'),
+  digamma: helper('digamma'),
   add: infix('+'),
   sub: infix('-'),
   mul: infix('*'),
   div: infix('/'),
   floorDiv: (x, y) => `Math.floor(${x} / ${y})`,
   rem: helper('remainder'),
+  fmod: infix('%'),
   pow: (x, y) => `(${x} ** ${y})`,
   atan2: math('atan2'),
   min: math('min'),
   max: math('max'),
+  hypot: math('hypot'),
+  bitAnd: infix('&'),
+  bitOr: infix('|'),
+  bitXor: infix('^'),
+  shiftLeft: (x, y) => `(${y} >>> 0 < 32 ? ${x} << ${y} : 0)`,
+  shiftRight: (x, y) => `(${x} >> (${y} >>> 0 < 32 ? ${y} : 31))`,
+  polygamma: helper('polygamma'),
+  sinc: helper('sinc'),
+  besselI: helper('besselI'),
+  besselIe: helper('besselIe'),
+  gammainc: helper('gammainc'),
+  gammaincc: helper('gammaincc'),
   eq: infix('==='),
   ne: infix('!=='),
   lt: infix('<'),
@@ -78,6 +102,7 @@ const inInteger: Partial<Record<Intrinsic, Template>> = {
   mul: math('imul'),
   floorDiv: (x, y) => `(${y} === 0 ? 0 : Math.floor(${x} / ${y}))`,
   rem: (x, y) => `(${y} === 0 ? 0 : h.remainder(${x}, ${y}))`,
+  fmod: (x, y) => `(${y} === 0 ? 0 : ${x} % ${y})`,
   pow: helper('powI32'),
 };
 
@@ -146,26 +171,7 @@ export const helpers = {
     if (!(x === x)) return 0;
     return x >= 2147483647 ? 2147483647 : x <= -2147483648 ? -2147483648 : Math.trunc(x);
   },
-  /** Within a few ulp of f64: the series of positive terms below 3, the continued fraction of erfc above. */
-  erf(x: number): number {
-    const a = Math.abs(x);
-    if (!(a === a)) return x;
-    if (a > 6) return Math.sign(x);
-    if (a < 3) {
-      // erf(x) = 2/√π · e^(-x²) · Σ 2ⁿ x^(2n+1) / (1·3·…·(2n+1))  (Abramowitz & Stegun 7.1.6)
-      let term = x;
-      let total = x;
-      for (let n = 1; Math.abs(term) > Math.abs(total) * 1e-17; n++) {
-        term *= (2 * x * x) / (2 * n + 1);
-        total += term;
-      }
-      return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * total;
-    }
-    // erfc(x) = e^(-x²)/√π · 1/(x + (1/2)/(x + 1/(x + (3/2)/(x + …))))  (Abramowitz & Stegun 7.1.14)
-    let fraction = a;
-    for (let k = 60; k >= 1; k--) fraction = a + k / 2 / fraction;
-    return Math.sign(x) * (1 - Math.exp(-a * a) / (Math.sqrt(Math.PI) * fraction));
-  },
+  ...specialFunctions,
 };
 
 /** Nested loops over `rank` axes; pointers `p0 …` step by `s0_axis …`. `body` runs in the innermost loop. */

@@ -1,5 +1,6 @@
-/** Functions of one or two f64 for which kernels call back into JavaScript: right to the last bits of f64, and slow. */
+/** Functions of f64 for which kernels call back into JavaScript: right to the last bits of f64, and slow. */
 import type { Intrinsic } from '../../ir.ts';
+import { specialFunctions } from '../../math/index.ts';
 import { helpers } from '../js/print.ts';
 
 export const mathFunctions = {
@@ -8,6 +9,8 @@ export const mathFunctions = {
   log: Math.log,
   log1p: Math.log1p,
   log2: Math.log2,
+  log10: Math.log10,
+  cbrt: Math.cbrt,
   sin: Math.sin,
   cos: Math.cos,
   tan: Math.tan,
@@ -20,10 +23,12 @@ export const mathFunctions = {
   asinh: Math.asinh,
   acosh: Math.acosh,
   atanh: Math.atanh,
-  erf: helpers.erf,
+  ...specialFunctions,
   atan2: Math.atan2,
   pow: (x: number, y: number): number => x ** y,
   rem: helpers.remainder,
+  fmod: (x: number, y: number): number => x % y,
+  hypot: (x: number, y: number): number => Math.hypot(x, y),
 } as const satisfies Partial<Record<Intrinsic, (...args: number[]) => number>>;
 
 export type MathFunction = keyof typeof mathFunctions;

@@ -1,10 +1,10 @@
 /** Which instructions or routines stand for each function of numbers, by kind. */
-import type { BinaryIntrinsic, Relation, UnaryIntrinsic } from '../../../ir.ts';
+import type { BinaryIntrinsic, Relation, TernaryIntrinsic, UnaryIntrinsic } from '../../../ir.ts';
 import { call, f32x4, f64x2, i32, i32x4, select, v128, type V128, type Value } from '../assembler/index.ts';
 import type { MathFunction } from '../host-functions.ts';
 import type { MathContext } from '../math/context.ts';
 import { erf32, exp32, tanh32 } from '../math/single.ts';
-import { expm164, largestAngle, log1p64, log264, log64, pow64, sine64 } from '../math/wide.ts';
+import { expm164, largestAngle, log1064, log1p64, log264, log64, pow64, sine64 } from '../math/wide.ts';
 import { asF32, asF64, asI32, asKind, keep, type Lanes } from './lanes.ts';
 
 type Unary32 = (m: MathContext, x: V128) => V128;
@@ -43,6 +43,7 @@ const wide: Partial<Record<UnaryIntrinsic, Unary32>> = {
   expm1: expm164,
   log: log64,
   log2: log264,
+  log10: log1064,
   log1p: log1p64,
 };
 
@@ -139,7 +140,16 @@ const binary64 = {
   min: f64x2.min,
   max: f64x2.max,
 } as const;
-const binaryI32 = { add: i32x4.add, sub: i32x4.sub, mul: i32x4.mul, min: i32x4.min, max: i32x4.max } as const;
+const binaryI32 = {
+  add: i32x4.add,
+  sub: i32x4.sub,
+  mul: i32x4.mul,
+  min: i32x4.min,
+  max: i32x4.max,
+  bitAnd: v128.and,
+  bitOr: v128.or,
+  bitXor: v128.xor,
+} as const;
 
 /** A function of two numbers of one kind, kept in locals. */
 export function binaryLanes(m: MathContext, name: BinaryIntrinsic, x: Lanes, y: Lanes): Lanes {
@@ -176,6 +186,29 @@ function pow(m: MathContext, x: Lanes & { v: V128 }, y: Lanes & { v: V128 }): La
   });
 }
 
+/** A function of three numbers of one kind. */
+export function ternaryLanes(m: MathContext, name: TernaryIntrinsic, args: readonly Lanes[]): Lanes {
+  const pair = callHost(m, name, args);
+  return args[0]!.kind === 'f64' ? pair : { kind: 'f32', v: asF32(pair) };
+}
+
+/** Each lane by its own count; a count outside 0 … 31 leaves nothing but the sign that a right shift fills with. */
+function shiftLanes(m: MathContext, name: 'shiftLeft' | 'shiftRight', x: V128, counts: V128): V128 {
+  const { fn } = m;
+  const left = name === 'shiftLeft';
+  // What is negative is shifted as its complement.
+  const signs = fn.let(left ? i32x4.const(0) : i32x4.shr(x, 31));
+  const bits = fn.let(v128.xor(x, signs));
+  const result = fn.local('v128');
+  for (let lane = 0; lane < 4; lane++) {
+    const count = fn.let(i32x4.extract(counts, lane));
+    const shifted = (left ? i32.shl : i32.shrUnsigned)(i32x4.extract(bits, lane), count);
+    const fits = i32.ltUnsigned(count, i32.const(32));
+    fn.set(result, i32x4.replace(result, lane, select(fits, shifted, i32.const(0))));
+  }
+  return v128.xor(result, signs);
+}
+
 /** Integers wrap; a quotient or remainder by zero is 0. */
 function integerLanes(
   m: MathContext,
@@ -189,7 +222,8 @@ function integerLanes(
   const { fn } = m;
   if (name === 'pow')
     return { kind: 'i32', v: wrapToI32(m, callHost(m, 'powI32', [x as Lanes, y as Lanes])) };
-  if (name !== 'floorDiv' && name !== 'rem')
+  if (name === 'shiftLeft' || name === 'shiftRight') return { kind: 'i32', v: shiftLanes(m, name, a, b) };
+  if (name !== 'floorDiv' && name !== 'rem' && name !== 'fmod')
     return binaryLanes(m, name, asF64(fn, x as Lanes), asF64(fn, y as Lanes));
   const result = fn.local('v128');
   for (let lane = 0; lane < 4; lane++) {
@@ -213,11 +247,13 @@ function integerLanes(
     const value =
       name === 'rem'
         ? select(i32.or(none, opposite), i32.const(0), i32.add(r, select(below, safe, i32.const(0))))
-        : select(
-            none,
-            i32.const(0),
-            select(opposite, i32.sub(i32.const(0), p), i32.sub(i32.div(p, safe), below)),
-          );
+        : name === 'fmod'
+          ? select(i32.or(none, opposite), i32.const(0), r)
+          : select(
+              none,
+              i32.const(0),
+              select(opposite, i32.sub(i32.const(0), p), i32.sub(i32.div(p, safe), below)),
+            );
     fn.set(result, i32x4.replace(result, lane, value));
   }
   return { kind: 'i32', v: result };

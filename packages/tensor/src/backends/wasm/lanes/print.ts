@@ -1,11 +1,18 @@
 /** Prints scalar expressions as SIMD code over four elements. */
 import { isFloat, isHalf, type DType } from '../../../dtype.ts';
-import type { Expr, Relation, UnaryIntrinsic, BinaryIntrinsic } from '../../../ir.ts';
+import type { BinaryIntrinsic, Expr, Relation, TernaryIntrinsic, UnaryIntrinsic } from '../../../ir.ts';
 import { f32x4, f64x2, v128, type V128 } from '../assembler/index.ts';
 import type { MathContext } from '../math/context.ts';
 import { sigmoid32 } from '../math/single.ts';
 import { roundHalves } from './halves.ts';
-import { binaryLanes, relations32, relations64, relationsI32, unaryLanes } from './functions.ts';
+import {
+  binaryLanes,
+  relations32,
+  relations64,
+  relationsI32,
+  ternaryLanes,
+  unaryLanes,
+} from './functions.ts';
 import {
   asF64,
   asI32,
@@ -36,6 +43,18 @@ const binaryNames: ReadonlySet<string> = new Set<BinaryIntrinsic>([
   'atan2',
   'min',
   'max',
+  'fmod',
+  'hypot',
+  'bitAnd',
+  'bitOr',
+  'bitXor',
+  'shiftLeft',
+  'shiftRight',
+  'polygamma',
+  'sinc',
+  'besselI',
+  'besselIe',
+  'gammaincc',
 ]);
 const connectives: Readonly<Record<string, (a: V128, b: V128) => V128>> = {
   and: v128.and,
@@ -95,6 +114,7 @@ export function printLanes(m: MathContext, root: Expr, kind: LaneKind, inputs: r
       const [x, y] = meet([operand(args[0]!), operand(args[1]!)]);
       return binaryLanes(m, name as BinaryIntrinsic, x!, y!);
     }
+    if (args.length === 3) return ternaryLanes(m, name as TernaryIntrinsic, meet(args.map(operand)));
     return unaryLanes(m, name as UnaryIntrinsic, settle(operand(args[0]!), kind));
   };
   const print = (e: Expr): Lanes => {

@@ -67,6 +67,12 @@ export function log264(m: MathContext, x: V128): V128 {
   return guardLog(m, x, f64x2.add(e, f64x2.mul(logF, m.f64x2(Math.LOG2E))));
 }
 
+export function log1064(m: MathContext, x: V128): V128 {
+  const { e, logF } = reduceLog(m, x);
+  const log = f64x2.add(f64x2.mul(e, m.f64x2(Math.LN2)), logF);
+  return guardLog(m, x, f64x2.mul(log, m.f64x2(Math.LOG10E)));
+}
+
 export function log1p64(m: MathContext, x: V128): V128 {
   const y = m.let(log64(m, m.let(f64x2.add(x, m.f64x2(1)))));
   // 1 + x forgets an x this small.

@@ -1,0 +1,132 @@
+/** Activation functions, each in a form that neither overflows nor loses bits. */
+import type { DType } from '../dtype.ts';
+import { ValueError } from '../errors.ts';
+import type { Expr } from '../ir.ts';
+import * as ir from '../ir.ts';
+import { sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { nonzero } from './domains.ts';
+import { anyDType, unary } from './families.ts';
+import type { Domain, ElementwiseRecord } from './record.ts';
+
+const betweenThrees: Domain = { min: -5, max: 5, avoid: [-3, 3] };
+/** Where the linear part ends. */
+const hardSigmoid = (x: Expr): Expr => ir.min(ir.max(ir.add(ir.div(x, 6), 0.5), 0), 1);
+/** eˣ - 1 for x ≤ 0. */
+const expm1Below = (x: Expr): Expr => ir.expm1(ir.min(x, 0));
+
+/** λ and α of arXiv 1706.02515, eq. 14. */
+export const seluScale = 1.0507009873554805;
+export const seluAlpha = 1.6732632423543772;
+
+interface WithOption {
+  readonly name: string;
+  readonly preset: number;
+  readonly doc: string;
+  readonly define: (x: Expr, option: number) => Expr;
+  /** What is wrong with an option; null where it is right. */
+  readonly wrong: (option: number) => string | null;
+  readonly bad: number;
+  readonly samples: readonly number[];
+}
+
+/** y = f(x) with one number that shapes f. */
+function shaped({
+  name,
+  preset,
+  doc,
+  define,
+  wrong,
+  bad,
+  samples,
+}: WithOption): ElementwiseRecord<[x: Tensor, option?: number]> & { readonly shapes: 'same' } {
+  return {
+    kind: 'elementwise',
+    shapes: 'same',
+    doc,
+    promote: 'float',
+    accepts: [anyDType],
+    call: (x, option = preset) => ({ inputs: [x], attrs: { [name]: option } }),
+    infer: ([x], attrs, op) => {
+      const option = attrs[name] as number;
+      const problem = wrong(option);
+      if (problem !== null) throw new ValueError(op, problem, { operands: [x!] });
+      return { shape: x!.shape, dtype: x!.dtype as DType, attrs: { [name]: option } };
+    },
+    define: ([x], _, attrs) => define(x!, attrs[name] as number),
+    sample: (draw) => ({
+      inputs: [{ shape: draw.shape(), domain: nonzero }],
+      attrs: { [name]: draw.pick(samples) },
+    }),
+    errors: [{ inputs: [{ shape: [2] }], attrs: { [name]: bad }, error: 'ValueError', says: wrong(bad)! }],
+    flops: (_, plan) => 12 * sizeOf(plan.shape),
+  };
+}
+
+export const activations = {
+  logSigmoid: unary({
+    doc: 'log(sigmoid(x)) = -log(1 + e⁻ˣ), without overflow.',
+    define: (x) => ir.sub(ir.min(x, 0), ir.log1p(ir.exp(ir.neg(ir.abs(x))))),
+    flops: 22,
+  }),
+  mish: unary({
+    doc: 'x · tanh(softplus(x)) (arXiv 1908.08681).',
+    // With t = e^-|x|, tanh(log(1 + eˣ)) is (1 + 2t) / (1 + 2t + 2t²) for x ≥ 0, and (t² + 2t) / (t² + 2t + 2) below.
+    define: (x) => {
+      const t = ir.exp(ir.neg(ir.abs(x)));
+      const above = ir.add(1, ir.mul(2, t));
+      const below = ir.mul(t, ir.add(t, 2));
+      const positive = ir.ge(x, 0);
+      const upper = ir.select(positive, above, below);
+      const rest = ir.select(positive, ir.mul(2, ir.mul(t, t)), 2);
+      // A product of -Infinity and 0 has no value; its limit is 0.
+      return ir.select(ir.eq(x, -Infinity), 0, ir.mul(x, ir.div(upper, ir.add(upper, rest))));
+    },
+    flops: 22,
+  }),
+  softsign: unary({
+    doc: 'x / (1 + |x|); ±1 at ±Infinity.',
+    define: (x) => {
+      const held = ir.min(ir.max(x, -3e38), 3e38);
+      return ir.div(held, ir.add(1, ir.abs(held)));
+    },
+    domain: nonzero,
+    flops: 3,
+  }),
+  hardsigmoid: unary({
+    doc: 'x/6 + 1/2 held between 0 and 1 (arXiv 1905.02244).',
+    define: hardSigmoid,
+    domain: betweenThrees,
+    flops: 4,
+  }),
+  hardswish: unary({
+    doc: 'x · hardsigmoid(x) (arXiv 1905.02244, section 5.2).',
+    define: (x) => ir.select(ir.le(x, -3), 0, ir.mul(x, hardSigmoid(x))),
+    domain: betweenThrees,
+    flops: 5,
+  }),
+  selu: unary({
+    doc: 'λ·x where x > 0, else λα(eˣ - 1), which keeps mean 0 and variance 1 (arXiv 1706.02515).',
+    define: (x) => ir.mul(seluScale, ir.select(ir.gt(x, 0), x, ir.mul(seluAlpha, expm1Below(x)))),
+    domain: nonzero,
+    flops: 14,
+  }),
+  celu: shaped({
+    name: 'alpha',
+    preset: 1,
+    doc: 'x where x > 0, else α(e^(x/α) - 1), whose slope is continuous for every α (arXiv 1704.07483); α is 1 unless told.',
+    define: (x, alpha) => ir.select(ir.gt(x, 0), x, ir.mul(alpha, expm1Below(ir.div(x, alpha)))),
+    wrong: (alpha) => (alpha > 0 && alpha < Infinity ? null : `needs alpha > 0, got ${alpha}`),
+    bad: 0,
+    samples: [1, 0.5, 2],
+  }),
+  leakyRelu: shaped({
+    name: 'slope',
+    preset: 0.01,
+    doc: 'x where x > 0, else slope · x; the slope is 0.01 unless told, and that of the derivative at 0.',
+    define: (x, slope) => ir.select(ir.gt(x, 0), x, ir.mul(slope, x)),
+    wrong: (slope) => (Number.isFinite(slope) ? null : `needs a finite slope, got ${slope}`),
+    bad: Infinity,
+    samples: [0.01, 0.2, -1, 1.5],
+  }),
+};
