@@ -5,6 +5,7 @@ import { attentionKernels } from './attention/index.ts';
 import type { Engine } from './engine.ts';
 import { indexingKernels } from './indexing/index.ts';
 import { fusedRowKernels, rowKernels } from './rows/index.ts';
+import { convolutionKernels, windowKernels } from './windows/index.ts';
 
 /** @returns false where the call is left to the reference (a dtype or a layout that the kernel is not made for) */
 export type StructuredKernel = (engine: Engine, call: KernelCall) => boolean;
@@ -15,9 +16,11 @@ export const structuredKernels: Readonly<Partial<Record<StructuredOp, Structured
   matmul: (engine, call) => engine.gemm.run(call),
   ...rowKernels,
   ...indexingKernels,
+  ...windowKernels,
 };
 
 export const fusedKernels: Readonly<Partial<Record<FusedOp, FusedKernel>>> = {
   ...fusedRowKernels,
   ...attentionKernels,
+  ...convolutionKernels,
 };
