@@ -13,10 +13,10 @@ const sigmoid = (x: ir.Term): ir.Expr => ir.div(1, ir.add(1, ir.exp(ir.neg(x))))
 const isTrue = (x: ir.Term): ir.Expr => ir.ne(x, 0);
 const twoRootTwoOverPi = 2 * Math.sqrt(2 / Math.PI);
 
-/** x / y stays between 1 and 2, away from the jumps of ⌊x / y⌋. */
-const quotientBelowTwo: readonly [Domain, Domain] = [
-  { min: 2.1, max: 2.7 },
-  { min: 1.4, max: 1.9 },
+/** x / y stays between 2 and 3, away from the jumps of ⌊x / y⌋. */
+const quotientOfTwo: readonly [Domain, Domain] = [
+  { min: 4.2, max: 4.6 },
+  { min: 1.6, max: 1.9 },
 ];
 
 export const arithmetic = {
@@ -43,12 +43,12 @@ export const arithmetic = {
   floorDivide: binary({
     doc: 'Quotient rounded down, ⌊x / y⌋. Integer division by zero gives 0.',
     define: ir.floorDiv,
-    domains: quotientBelowTwo,
+    domains: quotientOfTwo,
   }),
   remainder: binary({
     doc: "Remainder x - y·⌊x / y⌋, with the divisor's sign. Integer division by zero gives 0.",
     define: ir.rem,
-    domains: quotientBelowTwo,
+    domains: quotientOfTwo,
   }),
   siluMul: binary({
     doc: 'x · sigmoid(x) · y: the gated unit of SwiGLU (arXiv 2002.05202, eq. 5, before the last product).',
