@@ -2,7 +2,7 @@
  * The one place where ops happen: check, promote, plan, let interceptors see the call, run. Everything that computes
  * on tensors goes through `apply`; nothing else reaches a kernel.
  */
-import { isFloat, isHalf, promote, type DType } from './dtype.ts';
+import { dtypes, isFloat, isHalf, promote, type DType } from './dtype.ts';
 import { BackendError, DTypeError, InfinigradError } from './errors.ts';
 import { execute, type OpCall } from './execute.ts';
 import { defer } from './fusion.ts';
@@ -134,9 +134,10 @@ function checkInputs(op: OpName, record: OpRecord, inputs: readonly Tensor[]): b
   for (let i = 0; i < inputs.length; i++) {
     const x = inputs[i]!;
     x.storage.check(op, inputs);
-    halves ||= isHalf(x.dtype);
     const accepted = accepts[Math.min(i, accepts.length - 1)]!;
-    if (!accepted.includes(x.dtype))
+    // Most tensors are f32 and most lists complete: this runs on every call.
+    if (x.dtype !== 'f32' && isHalf(x.dtype)) halves = true;
+    if (accepted.length < dtypes.length && !accepted.includes(x.dtype))
       throw new DTypeError(op, `input ${i} does not accept ${x.dtype}`, {
         operands: inputs,
         hint: `accepted: ${accepted.join(', ')}; cast() converts`,

@@ -25,13 +25,15 @@ export type OpMethods = { [K in Exclude<OpName, FreeOp>]: Method<OpFunctions[K]>
 export type CompositionMethods = { [K in keyof Compositions]: Method<Compositions[K]> };
 export type ReadMethods = { [K in keyof Reading]: Method<Reading[K]> };
 
+const allTensors = (operands: readonly Operand[]): operands is readonly Tensor[] =>
+  operands.every((x) => x instanceof Tensor);
+
 /**
- * Runs an op on tensors and scalars. Scalars become tensors beside the tensors of the call; they never raise its dtype
- * within its kind. Beside f16 and bf16 they are computed with in f32, where nothing of them is lost that matters; what is
- * only compared or moved has to be of the tensors' dtype.
+ * Runs an op on tensors and scalars. Scalars become tensors beside the tensors of the call; they never raise its dtype within its kind. Beside f16 and bf16
+ * they are computed with in f32, where nothing of them is lost that matters; what is only compared or moved has to be of
+ * the tensors' dtype.
  */
-function applyTo(op: OpName, record: OpRecord, operands: readonly Operand[], attrs?: Attrs): Tensor {
-  if (operands.every((x) => x instanceof Tensor)) return apply(op, operands as Tensor[], attrs);
+function applyBeside(op: OpName, record: OpRecord, operands: readonly Operand[], attrs?: Attrs): Tensor {
   let beside: DType | undefined;
   let backend = currentBackend();
   operands.forEach((x, i) => {
@@ -54,7 +56,7 @@ function functionOf(op: OpName): (...args: unknown[]) => Tensor {
   const record = recordOf(op);
   return (...args) => {
     const { inputs, attrs, finish } = record.call(...args);
-    const output = applyTo(op, record, inputs, attrs);
+    const output = allTensors(inputs) ? apply(op, inputs, attrs) : applyBeside(op, record, inputs, attrs);
     return finish ? finish(output) : output;
   };
 }
