@@ -1,0 +1,443 @@
+/** Finding, counting and replacing elements: each against its meaning by plain loops, in every layout, and what each refuses. */
+import {
+  DTypeError,
+  fromData,
+  IndexError,
+  InfinigradError,
+  range,
+  ShapeError,
+  tensor,
+  ValueError,
+  withBackend,
+  zeros,
+  type DType,
+  type Tensor,
+} from '@infinigrad/tensor';
+import { contiguousPlan, drawLayout, expectAllClose, realise } from '@infinigrad/tensor/testing';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { flat, fromTensor, indices, meet, positive, put, stretchedAt } from '../naive.ts';
+import { selectingMethods } from '../../src/compositions/selecting.ts';
+import { runs } from '../support.ts';
+
+interface Drawn {
+  readonly x: Tensor;
+  /** Its elements, row-major. */
+  readonly values: readonly number[];
+  readonly shape: readonly number[];
+  readonly int: (min: number, max: number) => number;
+  /** A tensor in any layout. */
+  readonly tensor: (shape: readonly number[], value: (i: number) => number, dtype?: DType) => Tensor;
+}
+
+/** Tries a law on tensors of whole numbers between -4 and 4, of rank `minRank` to 3, some without elements. */
+function holds(minRank: number, check: (drawn: Drawn) => void, dtype: DType = 'f64'): void {
+  const between = (min: number, max: number): fc.Arbitrary<number> => fc.integer({ min, max });
+  const shapes = fc.array(fc.integer({ min: 0, max: 4 }), { minLength: minRank, maxLength: 3 });
+  const law = fc.property(shapes, fc.gen(), (shape, g) => {
+    const int = (min: number, max: number): number => g(between, min, max);
+    const make: Drawn['tensor'] = (sizes, value, kind = 'f64') => {
+      const plan = { ...drawLayout(g, sizes), repeats: contiguousPlan(sizes.length).repeats };
+      return realise(
+        indices(sizes).map((_, i) => value(i)),
+        sizes,
+        kind,
+        plan,
+      );
+    };
+    const x = make(shape, () => (dtype === 'u8' ? int(0, 4) : int(-4, 4)), dtype);
+    check({ x, values: Array.from(x.dataSync()), shape, int, tensor: make });
+  });
+  fc.assert(law, { numRuns: runs });
+}
+
+const list = (x: Tensor): number[] => Array.from(x.dataSync());
+const sized = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+describe('masks', () => {
+  it('nonzero names the places of all that is not 0', () => {
+    for (const dtype of ['f64', 'i32', 'u8'] as const)
+      holds(
+        0,
+        ({ x, shape }) => {
+          const values = fromTensor(x);
+          const found = indices(shape).filter((index) => values.at(index) !== 0);
+          const y = x.nonzero();
+          expect([y.dtype, y.shape]).toEqual(['i32', [found.length, shape.length]]);
+          expect(list(y)).toEqual(found.flat());
+        },
+        dtype,
+      );
+    expect(tensor([true, false, true]).nonzero().toArraySync()).toEqual([[0], [2]]);
+    expect(tensor([0, NaN, -0]).nonzero().toArraySync()).toEqual([[1]]);
+    expect(tensor(5).nonzero().shape).toEqual([1, 0]);
+  });
+  it('maskedSelect takes what a mask lets through; both broadcast', () => {
+    holds(0, ({ x, shape, int, tensor: make }) => {
+      const own = shape.slice(int(0, shape.length)).map((n) => (int(0, 2) === 0 ? 1 : n));
+      const lead = own.length === shape.length && int(0, 3) === 0 ? [2] : [];
+      const mask = make([...lead, ...own], () => int(0, 1), 'bool');
+      const [values, seen] = [fromTensor(x), fromTensor(mask)];
+      const whole = meet(shape, mask.shape);
+      const expected = indices(whole)
+        .filter((index) => stretchedAt(seen, index) === 1)
+        .map((index) => stretchedAt(values, index));
+      const y = x.maskedSelect(mask);
+      expect(y.shape).toEqual([expected.length]);
+      expect(list(y)).toEqual(expected);
+    });
+  });
+  it('maskedFill puts a value where a mask holds', () => {
+    holds(0, ({ x, shape, int, tensor: make }) => {
+      const mask = make(shape.slice(int(0, shape.length)), () => int(0, 1), 'bool');
+      const [values, seen] = [fromTensor(x), fromTensor(mask)];
+      const expected = indices(shape).map((index) => (stretchedAt(seen, index) === 1 ? 9 : values.at(index)));
+      for (const value of [9, tensor(9, { dtype: 'f64' })]) {
+        expect(x.maskedFill(mask, value).shape).toEqual(shape);
+        expect(list(x.maskedFill(mask, value))).toEqual(expected);
+      }
+    });
+    // What is covered does not count.
+    expect(list(tensor([NaN, 1]).maskedFill(tensor([true, false]), -Infinity))).toEqual([-Infinity, 1]);
+  });
+});
+
+describe.each(['js', 'wasm'])('counting on %s', (backend) => {
+  it('unique: each value once, where each element went, and how often it is there', () =>
+    withBackend(backend, () => {
+      for (const dtype of ['f64', 'i32', 'u8'] as const)
+        holds(
+          0,
+          ({ x, values, shape }) => {
+            const once = [...new Set(values)].toSorted((a, b) => a - b);
+            const { values: found, inverse, counts } = x.unique();
+            expect([found.dtype, inverse.dtype, counts.dtype]).toEqual([dtype, 'i32', 'i32']);
+            expect(list(found)).toEqual(once);
+            expect(inverse.shape).toEqual(shape);
+            expect(list(inverse)).toEqual(values.map((value) => once.indexOf(value)));
+            expect(list(counts)).toEqual(once.map((value) => values.filter((v) => v === value).length));
+            // The whole is there again.
+            expect(list(found.take(inverse))).toEqual(values);
+          },
+          dtype,
+        );
+      // PyTorch 2.13: torch.tensor([1, nan, nan, -0., 0.]).unique(return_inverse=True, return_counts=True)
+      const { values, inverse, counts } = tensor([1, NaN, NaN, -0, 0]).unique();
+      expect([list(values), list(inverse), list(counts)]).toEqual([
+        [-0, 1, NaN, NaN],
+        [1, 2, 3, 0, 0],
+        [2, 1, 1, 1],
+      ]);
+      expect(list(tensor([true, false, true]).unique().values)).toEqual([0, 1]);
+    }));
+  it('bincount: how often each integer is there, or the sum of its weights', () =>
+    withBackend(backend, () => {
+      holds(1, ({ int, tensor: make }) => {
+        const dtype = int(0, 1) === 0 ? 'i32' : 'u8';
+        const n = int(0, 8);
+        const x = make([n], () => int(0, 6), dtype);
+        const weights = make([n], () => int(-3, 3));
+        const least = int(0, 9);
+        const [values, scales] = [list(x), list(weights)];
+        const bins = Array.from({ length: Math.max(least, ...values.map((v) => v + 1)) }, (_, i) => i);
+        const y = x.bincount(least);
+        expect(y.dtype).toBe('i32');
+        expect(list(y)).toEqual(bins.map((bin) => values.filter((v) => v === bin).length));
+        expectAllClose(
+          x.bincount(least, weights),
+          bins.map((bin) => values.reduce((sum, v, i) => (v === bin ? sum + scales[i]! : sum), 0)),
+        );
+      });
+      const many = zeros([300], { dtype: 'u8' });
+      expect([list(many.bincount()), list(many.bincount(0, many.add(1)))]).toEqual([[300], [300]]);
+      expect(many.bincount(0, many.add(1)).dtype).toBe('i32');
+    }));
+  it('histogram: what lies in each bin, the last with its upper edge', () =>
+    withBackend(backend, () => {
+      holds(0, ({ x, values, int }) => {
+        const low = int(-4, 2);
+        const edges = [low, low + int(0, 2), low + 2 + int(0, 3)];
+        const inBin = (v: number, i: number, all: readonly number[]): boolean =>
+          v >= all[i]! && (i === all.length - 2 ? v <= all[i + 1]! : v < all[i + 1]!);
+        const count = (all: readonly number[]): number[] =>
+          all.slice(1).map((_, i) => values.filter((v) => inBin(v, i, all)).length);
+        const given = x.histogram(edges);
+        expect([given.counts.dtype, given.edges.dtype]).toEqual(['i32', 'f64']);
+        expect(list(given.edges)).toEqual(edges);
+        expect(list(given.counts)).toEqual(count(edges));
+        // Four bins over a range whose quarters are exact.
+        const even = x.histogram(4, [low, low + 2]);
+        expect(list(even.edges)).toEqual([low, low + 0.5, low + 1, low + 1.5, low + 2]);
+        expect(list(even.counts)).toEqual(count(list(even.edges)));
+        const all = x.histogram(5);
+        expect(list(all.counts.sum())).toEqual([values.length]);
+      });
+      expect(list(tensor([1, 2, 3], { dtype: 'i32' }).histogram(2).edges)).toEqual([1, 2, 3]);
+      expect(tensor([1, 2, 3]).histogram().edges.dtype).toBe('f32');
+      expect(tensor([1, 2, 3]).histogram().counts.size).toBe(10);
+    }));
+});
+
+describe('places along an axis', () => {
+  it('indexSet and indexFill write slices', () => {
+    holds(1, ({ x, shape, int, tensor: make }) => {
+      const axis = int(-shape.length, shape.length - 1);
+      const at = positive(axis, shape.length);
+      const size = shape[at]!;
+      const count = size === 0 ? 0 : int(0, 3);
+      const index = make([count], () => int(-size, size - 1), 'i32');
+      const source = make(put(shape, at, count), (i) => 10 + i);
+      const expected = (value: (index: readonly number[]) => number): number[] => {
+        const all = new Map(indices(shape).map((place) => [place.join(), fromTensor(x).at(place)]));
+        for (const place of indices(put(shape, at, count))) {
+          const to = fromTensor(index).at([place[at]!]);
+          all.set(put(place, at, to < 0 ? to + size : to).join(), value(place));
+        }
+        return [...all.values()];
+      };
+      const [set, fill] = [x.indexSet(axis, index, source), x.indexFill(axis, index, 7)];
+      expect([set.shape, fill.shape]).toEqual([shape, shape]);
+      expect(list(set)).toEqual(expected((place) => fromTensor(source).at(place)));
+      expect(list(fill)).toEqual(expected(() => 7));
+      expect(list(x.indexFill(axis, list(index), tensor(7)))).toEqual(list(fill));
+    });
+    expect(list(tensor([1, 2, 3]).indexFill(0, 1, 0))).toEqual([1, 0, 3]);
+    expect(list(tensor([1, 2, 3]).indexSet(0, [0, -1], 0))).toEqual([0, 2, 0]);
+  });
+  it('scatter is the op that `reduce` names', () => {
+    holds(1, ({ x, shape, int, tensor: make }) => {
+      if (sized(shape) === 0) return;
+      const axis = int(-shape.length, shape.length - 1);
+      const at = positive(axis, shape.length);
+      const places = shape.map((n, i) => (i === at ? int(0, 4) : int(1, n)));
+      const index = make(places, () => int(0, shape[at]! - 1), 'i32');
+      const source = make(places, () => int(-3, 3));
+      const expected = {
+        set: x.scatterSet(axis, index, source),
+        add: x.scatterAdd(axis, index, source),
+        mul: x.scatterMul(axis, index, source),
+        max: x.scatterMax(axis, index, source),
+        min: x.scatterMin(axis, index, source),
+      };
+      expect(list(x.scatter(axis, index, source))).toEqual(list(expected.set));
+      for (const reduce of ['set', 'add', 'mul', 'max', 'min'] as const)
+        expect(list(x.scatter(axis, index, source, { reduce }))).toEqual(list(expected[reduce]));
+      const twos = make(places, () => 2);
+      expect(list(x.scatter(axis, index, 2, { reduce: 'mul' }))).toEqual(
+        list(x.scatterMul(axis, index, twos)),
+      );
+    });
+    // PyTorch's first example of scatter_.
+    const source = fromData(
+      Float32Array.from({ length: 10 }, (_, i) => i + 1),
+      [2, 5],
+    );
+    const index = tensor([[0, 1, 2, 0]], { dtype: 'i32' });
+    expect(zeros([3, 5]).scatter(0, index, source.at('0:1', ':4').get()).toArraySync()).toEqual([
+      [1, 0, 0, 4, 0],
+      [0, 2, 0, 0, 0],
+      [0, 0, 3, 0, 0],
+    ]);
+  });
+});
+
+describe('places among all', () => {
+  it('take reads by place in row-major order, and put writes there', () => {
+    holds(0, ({ x, values, shape, int, tensor: make }) => {
+      const n = values.length;
+      const own = n === 0 ? [0] : Array.from({ length: int(0, 2) }, () => int(0, 3));
+      const index = make(own, () => int(-n, n - 1), 'i32');
+      const at = list(index).map((place) => (place < 0 ? place + n : place));
+      const y = x.take(index);
+      expect(y.shape).toEqual(own);
+      expect(list(y)).toEqual(at.map((place) => values[place]!));
+      const source = make(own, (i) => 10 + i);
+      const [written, added] = [[...values], [...values]];
+      at.forEach((place, i) => {
+        written[place] = 10 + i;
+        added[place]! += 10 + i;
+      });
+      expect(x.put(index, source).shape).toEqual(shape);
+      expect(list(x.put(index, source))).toEqual(written);
+      expect(list(x.put(index, source, { accumulate: true }))).toEqual(added);
+    });
+    const x = tensor([
+      [1, 2],
+      [3, 4],
+    ]);
+    expect([x.take(-1).shape, x.take(-1).itemSync()]).toEqual([[], 4]);
+    expect(x.take([[0], [3]]).toArraySync()).toEqual([[1], [4]]);
+    expect(x.put([0, 1], 9).toArraySync()).toEqual([
+      [9, 9],
+      [3, 4],
+    ]);
+  });
+});
+
+describe('range', () => {
+  it('says start, stop and step', () => {
+    const x = tensor([0, 1, 2, 3, 4]);
+    expect(list(x.at(range(2)).get())).toEqual([2, 3, 4]);
+    expect(list(x.at(range(null, 2)).get())).toEqual([0, 1]);
+    expect(list(x.at(range(-1, 0, -2)).get())).toEqual([4, 2]);
+    expect(list(x.at(range()).get())).toEqual([0, 1, 2, 3, 4]);
+  });
+});
+
+describe('refused', () => {
+  type Row = [string, () => unknown, new (...args: never[]) => InfinigradError, string];
+  const x = zeros([2, 3]);
+  const index = zeros([2], { dtype: 'i32' });
+  const mask = zeros([2], { dtype: 'bool' });
+  const loose = (item: unknown): never => item as never;
+  const rows: Row[] = [
+    [
+      'at',
+      () => x.at(2),
+      IndexError,
+      'at: index 2 is out of range for axis 0 of size 2: [2, 3] f32. Hint: places run from -2 to 1',
+    ],
+    ['at', () => x.at('...', -4), IndexError, 'at: index -4 is out of range for axis 1 of size 3'],
+    ['at', () => x.at(':', [0, 3]), IndexError, 'at: index 3 is out of range for axis 1 of size 3'],
+    [
+      'at',
+      () => x.at(':', tensor([-4, 0], { dtype: 'i32' })).get(),
+      IndexError,
+      'at: index -4 is out of range for axis 1 of size 3',
+    ],
+    [
+      'at',
+      () => x.at(tensor([0, 2], { dtype: 'u8' })).set(1),
+      IndexError,
+      'at: index 2 is out of range for axis 0 of size 2',
+    ],
+    ['at', () => zeros([0]).at(0), IndexError, 'at: index 0 is out of range for axis 0 of size 0: [0] f32'],
+    ['at', () => x.at(0, 0, 0), IndexError, 'at: 3 axes indexed of a tensor of rank 2: [2, 3] f32'],
+    ['at', () => x.at(zeros([2, 3], { dtype: 'bool' }), 0), IndexError, 'at: 3 axes indexed'],
+    ['at', () => x.at('...', '...'), IndexError, "at: '...' may stand once among the items, not 2 times"],
+    [
+      'at',
+      () => x.at(':', mask),
+      IndexError,
+      'at: a mask of size 2 does not fit axis 1 of size 3: [2, 3] f32, [2] bool',
+    ],
+    ['at', () => x.at([true, false, true]), IndexError, 'at: a mask of size 3 does not fit axis 0 of size 2'],
+    ['at', () => x.at(0.5), ValueError, 'at: 0.5 is no place of an axis: [2, 3] f32'],
+    ['at', () => x.at([0, 0.5]), ValueError, 'at: 0.5 is no place of an axis'],
+    ['at', () => x.at(loose([0, true])), ValueError, 'at: an index holds places or truth values, not both'],
+    ['at', () => x.at([[0], [0, 1]]), ShapeError, 'tensor: ragged nesting'],
+    ['at', () => x.at(loose('1')), ValueError, "at: '1' is no range: [2, 3] f32. Hint: 'start:stop:step'"],
+    ['at', () => x.at('0:a'), ValueError, "at: '0:a' is no range"],
+    ['at', () => x.at('::0'), ValueError, 'at: step 0 (axis 0)'],
+    [
+      'at',
+      () => x.at(loose({ start: 0.5, stop: null, step: 1 })),
+      ValueError,
+      'at: 0.5 is not an integer (axis 0)',
+    ],
+    ['at', () => x.at(zeros([2])), DTypeError, 'at: no index is f32: [2, 3] f32, [2] f32'],
+    [
+      'at',
+      () => x.at([0, 1], [0, 1, 2]).get(),
+      ShapeError,
+      'at: shapes do not broadcast (sizes 2 and 3 meet at axis -1): [2] i32, [3] i32',
+    ],
+    [
+      'at',
+      () => x.at(0).set(zeros([2])),
+      ShapeError,
+      'at: the value does not broadcast to the selected shape [3]: [2, 3] f32, [2] f32',
+    ],
+    [
+      'at',
+      () => x.at([0]).add(zeros([1, 1, 3])),
+      ShapeError,
+      'does not broadcast to the selected shape [1, 3]',
+    ],
+    ['at', () => x.at(mask).mul(zeros([4])), ShapeError, 'does not broadcast to the selected shape [0, 3]'],
+    ['range', () => range(0.5), ValueError, 'range: 0.5 is not an integer'],
+    ['range', () => range(null, NaN), ValueError, 'range: NaN is not an integer'],
+    ['range', () => range(0, 1, 0), ValueError, 'range: step 0'],
+    ['maskedSelect', () => x.maskedSelect(index), DTypeError, 'maskedSelect: needs a mask of truth values'],
+    ['maskedSelect', () => x.maskedSelect(mask), ShapeError, 'maskedSelect: shapes do not broadcast'],
+    ['maskedFill', () => x.maskedFill(x, 0), DTypeError, 'maskedFill: needs a mask of truth values'],
+    ['maskedFill', () => x.maskedFill(mask, 0), ShapeError, 'shapes do not broadcast'],
+    ['bincount', () => x.bincount(), DTypeError, 'bincount: needs integers: [2, 3] f32'],
+    ['bincount', () => x.cast('i32').bincount(), ShapeError, 'bincount: needs a vector: [2, 3] i32'],
+    ['bincount', () => index.sub(1).bincount(), ValueError, 'bincount: needs integers ≥ 0, got -1: [2] i32'],
+    ['bincount', () => index.bincount(-1), ValueError, 'bincount: needs minLength ≥ 0, got -1'],
+    ['bincount', () => index.bincount(1.5), ValueError, 'bincount: needs minLength ≥ 0, got 1.5'],
+    [
+      'bincount',
+      () => index.bincount(0, zeros([3])),
+      ShapeError,
+      'bincount: needs one weight for each element: [2] i32, [3] f32',
+    ],
+    ['histogram', () => x.histogram(0), ValueError, 'histogram: needs bins ≥ 1, got 0: [2, 3] f32'],
+    ['histogram', () => x.histogram(2.5), ValueError, 'histogram: needs bins ≥ 1, got 2.5'],
+    ['histogram', () => x.histogram(2, [1, 0]), ValueError, 'histogram: no finite range: 1 … 0'],
+    ['histogram', () => tensor([1, NaN]).histogram(2), ValueError, 'histogram: no finite range: NaN … NaN'],
+    ['histogram', () => tensor([1, Infinity]).histogram(2), ValueError, 'no finite range: 1 … Infinity'],
+    [
+      'histogram',
+      () => x.histogram([1, 0]),
+      ValueError,
+      'histogram: edges must ascend, two at least, got [1, 0]',
+    ],
+    ['histogram', () => x.histogram([0]), ValueError, 'histogram: edges must ascend, two at least, got [0]'],
+    ['histogram', () => x.histogram([0, NaN]), ValueError, 'edges must ascend'],
+    ['indexSet', () => x.indexSet(2, index, 0), IndexError, 'indexSet: axis 2 is out of range for rank 2'],
+    [
+      'indexSet',
+      () => x.indexSet(1, index.add(3), 0),
+      IndexError,
+      'indexSet: index 3 is out of range for axis 1 of size 3: [2, 3] f32',
+    ],
+    ['indexSet', () => x.indexSet(0, mask, 0), DTypeError, 'indexSet: needs places, not a mask'],
+    [
+      'indexSet',
+      () => x.indexSet(0, index, zeros([3, 3])),
+      ShapeError,
+      'indexSet: the value does not broadcast',
+    ],
+    ['indexFill', () => x.indexFill(-3, index, 0), IndexError, 'indexFill: axis -3 is out of range'],
+    [
+      'indexFill',
+      () => x.indexFill(0, index, zeros([3])),
+      ShapeError,
+      'indexFill: needs a single value: [2, 3] f32, [3] f32. Hint: indexSet() takes slices',
+    ],
+    ['take', () => x.take(6), IndexError, 'take: index 6 is out of range for axis 0 of size 6: [6] f32'],
+    ['take', () => x.take(x), DTypeError, 'take: no index is f32'],
+    [
+      'take',
+      () => x.take(mask),
+      DTypeError,
+      'take: needs places, not a mask: [2, 3] f32, [2] bool. Hint: at() takes masks',
+    ],
+    ['put', () => x.put([-7], 0), IndexError, 'put: index -7 is out of range for axis 0 of size 6'],
+    ['put', () => x.put(index, zeros([3])), ShapeError, 'put: the value does not broadcast'],
+    [
+      'scatter',
+      () => x.scatter(0, zeros([2, 3], { dtype: 'i32' }), 0, { reduce: loose('mean') }),
+      ValueError,
+      "scatter: reduce must be one of set, add, mul, max, min, got 'mean'",
+    ],
+    ['scatter', () => x.scatter(0, index, 0), ShapeError, 'scatterSet: the index must have rank 2'],
+    [
+      'scatter',
+      () => x.scatter(1, zeros([2, 3], { dtype: 'i32' }).add(3), 0),
+      IndexError,
+      'scatterSet: index 3 is out of range for an axis of size 3',
+    ],
+  ];
+  it.each(rows)('%s %#', (_, body, kind, says) => {
+    expect(body).toThrow(kind);
+    expect(body).toThrow(says);
+  });
+  it('every composition has a row, or nothing to refuse (but where it cannot read: selection/laws.test.ts)', () => {
+    const tried = new Set([...rows.map(([name]) => name), 'nonzero', 'unique']);
+    expect(Object.keys(selectingMethods).filter((name) => !tried.has(name))).toEqual([]);
+  });
+  it('and nothing has been changed', () => expect(flat(fromTensor(x))).toEqual([0, 0, 0, 0, 0, 0]));
+});
