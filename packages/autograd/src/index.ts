@@ -6,6 +6,7 @@ export * from './functional.ts';
 export * from './gradcheck.ts';
 export * from './custom.ts';
 export * from './checkpoint.ts';
+export * from './transforms/index.ts';
 export { backward, type BackwardOptions } from './backward.ts';
 export { derivatives, type DerivativeTable } from './rules/table.ts';
 export type { DifferentiableRule, InputRule, NoRule, Rule, RuleContext } from './rules/rule.ts';

@@ -27,6 +27,11 @@ export interface DifferentiableRule {
   readonly saves: { readonly inputs: readonly number[] | 'all'; readonly output: boolean };
   /** One rule an input; the last stands for all further ones. null: an input without a gradient (indices, masks). */
   readonly inputs: readonly (InputRule | null)[];
+  /**
+   * A shorter way for tangents, where the op is linear in the inputs that have a gradient. `jointly`: the tangent of the
+   * result is the op at the tangents. `separately` (a product): the sum of the ops with one input replaced by its tangent.
+   */
+  readonly linear?: 'jointly' | 'separately';
 }
 
 export interface NoRule {
@@ -49,13 +54,25 @@ export const notDifferentiable = (reason: string): NoRule => ({ kind: 'none', re
 
 /** The op is linear in its inputs: the gradient needs none of their values. */
 export const linear = (...inputs: readonly (InputRule | null)[]): DifferentiableRule => ({
+  ...affine(...inputs),
+  linear: 'jointly',
+});
+
+/** The op is linear up to a constant: the gradient needs none of the values of its inputs. */
+export const affine = (...inputs: readonly (InputRule | null)[]): DifferentiableRule => ({
   kind: 'differentiable',
   saves: { inputs: [], output: false },
   inputs,
 });
 
+/** The op is linear in the inputs that have a gradient, which needs those at the positions `saved`, that have none. */
+export const linearGiven = (
+  saved: readonly number[],
+  inputs: readonly (InputRule | null)[],
+): DifferentiableRule => ({ ...ofInputs(inputs, saved), linear: 'jointly' });
+
 /** The derivative is zero wherever it exists. */
-export const zeroAlmostEverywhere: DifferentiableRule = linear((g, call, i) =>
+export const zeroAlmostEverywhere: DifferentiableRule = affine((g, call, i) =>
   sumTo(fullLike(g, 0), call.shapes[i]!),
 );
 

@@ -1,8 +1,10 @@
 /** Derivatives of reductions, views, products and indexing. */
 import { fullLike, scalar, type Shape, type Tensor } from '@infinigrad/tensor';
 import {
+  affine,
   fromBoth,
   linear,
+  linearGiven,
   notDifferentiable,
   ofInputs,
   spread,
@@ -83,10 +85,13 @@ export const views = {
 
 export const products = {
   // C = A B: dA = G Bᵀ, dB = Aᵀ G
-  matmul: ofInputs([
-    (g, call, i) => sumTo(g.matmul(call.input(1).transpose()), call.shapes[i]!),
-    (g, call, i) => sumTo(call.input(0).transpose().matmul(g), call.shapes[i]!),
-  ]),
+  matmul: {
+    ...ofInputs([
+      (g, call, i) => sumTo(g.matmul(call.input(1).transpose()), call.shapes[i]!),
+      (g, call, i) => sumTo(call.input(0).transpose().matmul(g), call.shapes[i]!),
+    ]),
+    linear: 'separately',
+  } satisfies DifferentiableRule as DifferentiableRule,
 };
 
 export const rows = {
@@ -107,7 +112,7 @@ export const indexing = {
     const start = call.shapes.slice(0, index).reduce((at, shape) => at + shape[axis]!, 0);
     return g.narrow(axis, start, call.shapes[index]![axis]!);
   }),
-  pad: linear((g, call) => {
+  pad: affine((g, call) => {
     const widths = call.attrs['widths'] as readonly (readonly [number, number])[];
     return g.slice(call.shapes[0]!.map((n, i) => [widths[i]![0], widths[i]![0] + n]));
   }),
@@ -122,23 +127,23 @@ export const indexing = {
     });
     return g.slice(ranges);
   }),
-  indexSelect: ofInputs(
+  indexSelect: linearGiven(
+    [1],
     [(g, call) => zerosOf(call.shapes[0]!, g).indexAdd(call.attrs['axis'] as number, call.input(1), g), null],
-    [1],
   ),
-  indexAdd: ofInputs(
+  indexAdd: linearGiven(
+    [1],
     [(g) => g, null, (g, call) => g.indexSelect(call.attrs['axis'] as number, call.input(1))],
-    [1],
   ),
-  gather: ofInputs(
+  gather: linearGiven(
+    [1],
     [
       (g, call) => zerosOf(call.shapes[0]!, g).scatterAdd(call.attrs['axis'] as number, call.input(1), g),
       null,
     ],
-    [1],
   ),
-  scatterAdd: ofInputs(
-    [(g) => g, null, (g, call) => g.gather(call.attrs['axis'] as number, call.input(1))],
+  scatterAdd: linearGiven(
     [1],
+    [(g) => g, null, (g, call) => g.gather(call.attrs['axis'] as number, call.input(1))],
   ),
 };

@@ -1,0 +1,2 @@
+/** Transformations of functions. */
+export { jvp } from './jvp.ts';
