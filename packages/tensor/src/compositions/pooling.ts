@@ -1,5 +1,5 @@
 /** Pooling over one, two or three spatial axes: reductions over windows. x is [N, C, ...spatial] or [C, ...spatial]. */
-import { arange, fromData } from '../creation.ts';
+import { fromData } from '../creation.ts';
 import { ShapeError, ValueError } from '../errors.ts';
 import { lowest } from '../ops/families.ts';
 import { windowCount } from '../ops/sliding.ts';
@@ -109,17 +109,27 @@ const maxPoolWithIndices =
     const inside = windowsOf(x, pool, lowest(x.dtype))
       .reshape([...lead, ...out, sizeOf(kernel)])
       .argMax(-1);
-    // The place in the window along each axis, and from it the place in x, row-major.
+    // The place in the window along each axis, and from it the place in x, row-major. Where all is as low as the padding, the
+    // window's first place may have been found: the first within x stands for it.
     let rest = inside;
     let indices: Tensor | null = null;
     for (let axis = axes - 1, unit = 1; axis >= 0; unit *= size[axis]!, axis--) {
+      const along = (places: readonly number[]): Tensor =>
+        fromData(
+          Int32Array.from(places),
+          out.map((n, i) => (i === axis ? n : 1)),
+          { backend: x.backend },
+        );
+      const starts = Array.from({ length: out[axis]! }, (_, i) => i * stride[axis]! - padding[axis]!);
+      const gap = dilation[axis]!;
+      const firsts = starts.map((start) => (start < 0 ? start + Math.ceil(-start / gap) * gap : start));
+      if (firsts.some((first) => first >= size[axis]!))
+        throw new ShapeError(op, `a window holds nothing but padding (spatial axis ${axis})`, {
+          operands: [x],
+        });
       const k = rest.remainder(kernel[axis]!);
       rest = rest.floorDivide(kernel[axis]!);
-      const starts = arange(out[axis]!, undefined, 1, { dtype: 'i32', backend: x.backend })
-        .mul(stride[axis]!)
-        .sub(padding[axis]!)
-        .reshape(out.map((n, i) => (i === axis ? n : 1)));
-      const place = k.mul(dilation[axis]!).add(starts).mul(unit);
+      const place = k.mul(gap).add(along(starts)).maximum(along(firsts)).mul(unit);
       indices = indices ? indices.add(place) : place;
     }
     const places = [...lead, sizeOf(out)];
