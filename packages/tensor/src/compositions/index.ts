@@ -32,5 +32,6 @@ export { Selection } from '../selection/selection.ts';
 export * from './einsum/index.ts';
 export { rearrange, reduce, repeat, type PatternReduction, type TensorOrTensors } from './einops/index.ts';
 export { cartesianProd, meshgrid, type MeshgridOptions } from './rearranging.ts';
+export { multiDot, type FactorOptions, type MatrixNormOrder } from './linalg.ts';
 export type { Picked } from './sorting.ts';
 export type { TopKOptions } from '../ops/sorting.ts';

@@ -1,4 +1,5 @@
 /** What the records of matrix ops share: checks of shapes, domains, sizes of samples, error rows. */
+import type { DType } from '../../dtype.ts';
 import { ShapeError, type OperandInfo } from '../../errors.ts';
 import { broadcastShapes } from '../../shape.ts';
 import { anyDType } from '../families.ts';
@@ -47,6 +48,12 @@ export function meetOf(op: string, inputs: readonly OperandInfo[]): number[] {
     { shape: leadingAxes(a), dtype: a.dtype },
     { shape: leadingAxes(b), dtype: b.dtype },
   ]);
+}
+
+/** The distance from 1 to the next number: what rounding leaves behind beside a largest value of 1. */
+export function epsilonOf(dtype: DType): number {
+  const bits: Partial<Record<DType, number>> = { f64: 52, f16: 10, bf16: 7 };
+  return 2 ** -(bits[dtype] ?? 23);
 }
 
 export const matrices = (matrix: MatrixKind): Domain => ({ ...real, matrix });

@@ -9,6 +9,7 @@ import type { Draw, Sample, StructuredRecord } from '../record.ts';
 import {
   anyMatrix,
   drawAny,
+  epsilonOf,
   fullRank,
   leadingAxes,
   matrices,
@@ -110,9 +111,6 @@ const triangularSolve: StructuredRecord<
   flops: ([a], { shape }) => sizeOf(shape) * a!.shape.at(-1)!,
 };
 
-/** Beside the largest, singular values that rounding alone leaves behind. */
-const roundingOf = (dtype: DType): number => (dtype === 'f64' ? 2 ** -52 : 2 ** -23);
-
 const pinv: StructuredRecord<[x: Tensor, rtol?: number]> = {
   kind: 'structured',
   doc: "The Moore-Penrose inverse. Singular values up to `rtol` times the largest count as 0; unless told, the larger size times the dtype's rounding (as in PyTorch).",
@@ -123,7 +121,7 @@ const pinv: StructuredRecord<[x: Tensor, rtol?: number]> = {
   infer: ([x], attrs, op) => {
     const [m, n] = matrixSizes(op, x!);
     const dtype = x!.dtype as DType;
-    const rtol = (attrs['rtol'] ?? Math.max(m, n) * roundingOf(dtype)) as number;
+    const rtol = (attrs['rtol'] ?? Math.max(m, n) * epsilonOf(dtype)) as number;
     if (!(rtol >= 0)) throw new ValueError(op, `needs an rtol ≥ 0, got ${rtol}`, { operands: [x!] });
     return { shape: [...leadingAxes(x!), n, m], dtype, attrs: { rtol } };
   },
