@@ -13,6 +13,7 @@ interface ScatterOptions {
   readonly doc: string;
   readonly accepts: readonly DType[];
   readonly domain?: (draw: Draw) => Domain;
+  readonly moves?: true;
 }
 
 /** x with elements of a source written along an axis at the places that an index of the source's shape names. */
@@ -20,6 +21,7 @@ function scattering({
   doc,
   accepts,
   domain = () => real,
+  moves,
 }: ScatterOptions): StructuredRecord<[x: Tensor, axis: number, index: Tensor, source: Tensor]> {
   const operands = (dtype: DType): ErrorCase['inputs'] => [
     { shape: [2, 3] },
@@ -28,6 +30,7 @@ function scattering({
   ];
   return {
     kind: 'structured',
+    ...(moves && { moves }),
     doc,
     promote: 'common',
     promoted: [0, 2],
@@ -83,6 +86,7 @@ const counts: Domain = { min: -2, max: 2, integer: true };
 
 const sliceScatter: StructuredRecord<[x: Tensor, source: Tensor, ranges: readonly (Range | null)[]]> = {
   kind: 'structured',
+  moves: true,
   doc: 'x with `source` in the place of what slice(ranges) would read; the source has the shape of that.',
   promote: 'common',
   accepts: [anyDType],
@@ -203,6 +207,7 @@ export const scatters = {
   scatterSet: scattering({
     doc: 'x with each element of `source` in the place along an axis that the index names (PyTorch): out[index[i][j]][j] = source[i][j] for axis 0. Of several for one place the last in row-major order stays.',
     accepts: anyDType,
+    moves: true,
   }),
   scatterMul: scattering({
     doc: 'x multiplied by each element of `source` at the place along an axis that the index names: out[index[i][j]][j] *= source[i][j] for axis 0.',

@@ -205,6 +205,43 @@ describe.each(sums)('%s', (dtype) => {
       agree('scatterAdd', [operand(g, shape, dtype), index, operand(g, picked, dtype)], { axis });
     });
   });
+
+  it.each(['scatterMul', 'scatterMax', 'scatterMin'] as const)('meets what comes to it by %s', (op) => {
+    drawn((g) => {
+      const shape = shapeOf(g, rank(g));
+      const axis = axisOf(g, shape);
+      const picked = shape.map((n, i) => (i === axis ? g(size) : 1 + g(fc.nat, { max: n - 1 })));
+      const index = operand(g, picked, g(fc.constantFrom, 'i32', 'u8'), { below: shape[axis]! });
+      agree(op, [operand(g, shape, dtype), index, operand(g, picked, dtype)], { axis });
+    });
+  });
+});
+
+describe.each(dtypes)('%s', (dtype) => {
+  it('is written over at indexed places, the last of several to stay', () => {
+    drawn((g) => {
+      const shape = shapeOf(g, rank(g));
+      const axis = axisOf(g, shape);
+      const picked = shape.map((n, i) => (i === axis ? g(size) : 1 + g(fc.nat, { max: n - 1 })));
+      const index = operand(g, picked, g(fc.constantFrom, 'i32', 'u8'), { below: shape[axis]! });
+      agree('scatterSet', [operand(g, shape, dtype), index, operand(g, picked, dtype)], { axis });
+    });
+  });
+  it('is written over in ranges', () => {
+    drawn((g) => {
+      const shape = shapeOf(g, rank(g));
+      const ranges = shape.map((n) => {
+        const start = g(fc.nat, { max: n - 1 });
+        const step = g(fc.constantFrom, 1, 2, -1, -3);
+        return g(fc.boolean) ? [null, null, 1] : [start, null, step];
+      });
+      const source = shape.map((n, i) => {
+        const [start, , step] = ranges[i] as [number | null, null, number];
+        return Math.ceil((step > 0 ? n - (start ?? 0) : (start ?? n - 1) + 1) / Math.abs(step));
+      });
+      agree('sliceScatter', [operand(g, shape, dtype), operand(g, source, dtype)], { ranges });
+    });
+  });
 });
 
 describe('large', () => {
@@ -232,11 +269,13 @@ describe('large', () => {
     for (const axis of [0, 1]) {
       const index = plain([1500, 100], 'i32', axis === 0 ? 1500 : 100);
       agree('gather', [table, index], { axis });
-      agree('scatterAdd', [table, index, plain([1500, 100], 'f32')], { axis });
+      for (const op of ['scatterAdd', 'scatterSet', 'scatterMul', 'scatterMax'] as const)
+        agree(op, [table, index, plain([1500, 100], 'f32')], { axis });
     }
     const [line, places] = [plain([1000], 'f64'), plain([70_000], 'i32', 1000)];
     agree('gather', [line, places], { axis: 0 });
-    agree('scatterAdd', [line, places, plain([70_000], 'f64')], { axis: 0 });
+    for (const op of ['scatterAdd', 'scatterSet', 'scatterMul', 'scatterMin'] as const)
+      agree(op, [line, places, plain([70_000], 'f64')], { axis: 0 });
   });
 
   it('tensors are copied in pieces along every axis', () => {
@@ -283,14 +322,16 @@ describe('an index out of range', () => {
     ['indexSelect', [0, 200], 'u8', 200],
     ['gather', [0, 1, 0, 0, 7, 8], 'i32', 7],
     ['scatterAdd', [0, 1, 0, 0, -7, 8], 'i32', -7],
+    ['scatterSet', [0, 1, 0, 0, -7, 8], 'i32', -7],
     ['indexAdd', [0, 1, 0, 0, 2 ** 30, 8], 'i32', 2 ** 30],
   ] as const)('%s of %j in %s', (op, index, dtype, named) => {
-    const pickedByElement = op === 'gather' || op === 'scatterAdd';
+    const scatters = op === 'scatterAdd' || op === 'scatterSet';
+    const pickedByElement = op === 'gather' || scatters;
     const at = tensor(index, dtype, pickedByElement ? [2, 3] : [index.length]);
     const source = pickedByElement
       ? x()
       : tensor(new Array<number>(index.length * 3).fill(1), 'f32', [index.length, 3]);
-    const inputs = op === 'indexAdd' || op === 'scatterAdd' ? [x(), at, source] : [x(), at];
+    const inputs = op === 'indexAdd' || scatters ? [x(), at, source] : [x(), at];
     const call = (): Tensor => apply(op, inputs, { axis: 0 });
     expect(call).toThrow(IndexError);
     expect(call).toThrow(`${op}: index ${named} is out of range for an axis of size 2`);

@@ -48,6 +48,25 @@ export function addOne(fn: FunctionBuilder, dtype: DType, target: I32, source: I
   }
 }
 
+/** How an element meets another that comes to its place. */
+export type Meeting = 'set' | 'add' | 'mul' | 'max' | 'min';
+
+/** True for what `meetOne` is made for. */
+export const canMeet = (meeting: Meeting, dtype: DType): boolean =>
+  meeting === 'set' || dtype === 'f32' || dtype === 'f64' || dtype === 'i32' || meeting === 'add';
+
+/** Makes of an element what it and another make. */
+export function meetOne(fn: FunctionBuilder, meeting: Meeting, dtype: DType, target: I32, source: I32): void {
+  if (meeting === 'set') moveOne(fn, widthOf(dtype), target, source);
+  else if (meeting === 'add') addOne(fn, dtype, target, source);
+  else if (dtype === 'f64')
+    fn.do(v128.store64Lane(target, f64x2[meeting](v128.load64Zero(target), v128.load64Zero(source)), 0));
+  else {
+    const lanes = dtype === 'f32' ? f32x4 : i32x4;
+    fn.do(v128.store32Lane(target, lanes[meeting](v128.load32Zero(target), v128.load32Zero(source)), 0));
+  }
+}
+
 /** Sums of vectors; where there is none, elements are added one by one. */
 const vectorAdd: Readonly<Partial<Record<DType, (a: V128, b: V128) => V128>>> = {
   f32: f32x4.add,

@@ -1,5 +1,4 @@
 /** Element by element through an index of the same rank. */
-import type { DType } from '../../../dtype.ts';
 import { contiguousLayout, sizeOf } from '../../../shape.ts';
 import type { BufferView, KernelCall } from '../../backend.ts';
 import { collapse } from '../../js/print.ts';
@@ -15,7 +14,7 @@ import { eachOuter } from '../chunks.ts';
 import type { Engine } from '../engine.ts';
 import type { Kernel } from '../kernels.ts';
 import { copyElements } from './copy.ts';
-import { addOne, moveOne, widthOf, type Width } from './elements.ts';
+import { canMeet, meetOne, moveOne, widthOf, type Meeting, type Width } from './elements.ts';
 import { withIndex } from './index-tensor.ts';
 
 export function gather(engine: Engine, call: KernelCall): boolean {
@@ -30,21 +29,33 @@ export function gather(engine: Engine, call: KernelCall): boolean {
   return true;
 }
 
-/** The sums are taken in the order of the index, whoever takes them. */
-export function scatterAdd(engine: Engine, call: KernelCall): boolean {
-  const { inputs, output, attrs } = call;
-  const [x, , source] = inputs as [BufferView, BufferView, BufferView];
-  const axis = attrs['axis'] as number;
-  withIndex(engine, call, x.shape[axis]!, (index) => {
-    copyElements(engine, x, output);
+/** x with elements written in the order of the index, whoever writes them. */
+const scattering =
+  (meeting: Meeting) =>
+  (engine: Engine, call: KernelCall): boolean => {
+    const { inputs, output, attrs } = call;
+    const [x, , source] = inputs as [BufferView, BufferView, BufferView];
     const { dtype } = output;
-    const kernel = engine.kernels.get(`scatter add ${dtype}`, (module) => buildScatter(module, dtype))[
-      'picked'
-    ]!;
-    overIndex(engine, kernel, call, { whole: output, other: source, axis, index, apart: false });
-  });
-  return true;
-}
+    if (!canMeet(meeting, dtype)) return false;
+    const axis = attrs['axis'] as number;
+    withIndex(engine, call, x.shape[axis]!, (index) => {
+      copyElements(engine, x, output);
+      const kind = meeting === 'set' ? widthOf(dtype) : dtype;
+      const kernel = engine.kernels.get(`scatter ${meeting} ${kind}`, (module) =>
+        buildPicking(module, (fn, whole, other) => meetOne(fn, meeting, dtype, whole, other)),
+      )['picked']!;
+      overIndex(engine, kernel, call, { whole: output, other: source, axis, index, apart: false });
+    });
+    return true;
+  };
+
+export const scatters = {
+  scatterSet: scattering('set'),
+  scatterAdd: scattering('add'),
+  scatterMul: scattering('mul'),
+  scatterMax: scattering('max'),
+  scatterMin: scattering('min'),
+};
 
 interface Picking {
   /** What the index points into, along an axis. */
@@ -159,8 +170,4 @@ function buildPicking(
 
 function buildGather(module: ModuleBuilder, width: Width): void {
   buildPicking(module, (fn, whole, other) => moveOne(fn, width, other, whole));
-}
-
-function buildScatter(module: ModuleBuilder, dtype: DType): void {
-  buildPicking(module, (fn, whole, other) => addOne(fn, dtype, whole, other));
 }

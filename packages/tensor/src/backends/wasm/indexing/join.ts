@@ -33,13 +33,31 @@ export function unslice(engine: Engine, { inputs, output, attrs }: KernelCall): 
     return true;
   }
   fillElements(engine, output, 0);
-  copyElements(engine, x, {
-    ...output,
-    shape: x.shape,
-    strides: output.strides.map((stride, axis) => stride * steps[axis]!),
-    offset: output.strides.reduce((at, stride, axis) => at + stride * starts[axis]!, output.offset),
-  });
+  copyElements(engine, x, sliced(output, x.shape, starts, steps));
   return true;
+}
+
+export function sliceScatter(engine: Engine, { inputs, output, attrs }: KernelCall): boolean {
+  const [x, source] = inputs as [KernelCall['output'], KernelCall['output']];
+  copyElements(engine, x, output);
+  const { starts, steps } = attrs as unknown as { starts: readonly number[]; steps: readonly number[] };
+  if (!source.shape.includes(0)) copyElements(engine, source, sliced(output, source.shape, starts, steps));
+  return true;
+}
+
+/** The part of a view from `starts` on in steps. */
+function sliced(
+  view: KernelCall['output'],
+  shape: readonly number[],
+  starts: readonly number[],
+  steps: readonly number[],
+): KernelCall['output'] {
+  return {
+    ...view,
+    shape,
+    strides: view.strides.map((stride, axis) => stride * steps[axis]!),
+    offset: view.strides.reduce((at, stride, axis) => at + stride * starts[axis]!, view.offset),
+  };
 }
 
 /** x from `starts` on, and the value around it. */
