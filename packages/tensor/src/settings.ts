@@ -51,3 +51,19 @@ export function setMemoryLimit(bytes: number): void {
   if (!backend) throw new BackendError('setMemoryLimit', 'there is no wasm backend here');
   backend.memoryLimit = bytes;
 }
+
+/**
+ * Says whether ops for which the wasm backend has no kernel (in some dtype or layout) may run on the reference's, over the same
+ * memory: right, and slower. With `forbid` they throw a BackendError. By default they may, and are counted.
+ */
+export function setFallback(policy: 'allow' | 'forbid'): void {
+  if (policy !== 'allow' && policy !== 'forbid')
+    throw new ValueError('setFallback', `'${String(policy)}' is neither 'allow' nor 'forbid'`);
+  const backend = wasm();
+  if (backend) backend.fallback = policy;
+}
+
+/** How often ops have run on the reference's kernels for want of one of the wasm backend's, by op. */
+export function fallbackStats(): Readonly<Record<string, number>> {
+  return Object.fromEntries(wasm()?.fallbacks ?? []);
+}

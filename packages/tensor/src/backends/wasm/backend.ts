@@ -1,5 +1,6 @@
 /** WebAssembly SIMD kernels, written at run time: no native code, no build step, no flags. */
 import { bytesPerElement, type DType, type TypedArray } from '../../dtype.ts';
+import { BackendError } from '../../errors.ts';
 import { recordOf, type FusedOp, type OpName, type StructuredOp } from '../../ops/table.ts';
 import type { Backend, BackendBuffer, KernelCall } from '../backend.ts';
 import { i32, i32x4, ModuleBuilder, v128 } from './assembler/index.ts';
@@ -24,6 +25,10 @@ export class WasmBackend implements Backend {
   readonly name = 'wasm';
   readonly fuses = true;
   readonly synchronous = true;
+  /** Whether what has no kernel here may run on the reference's. */
+  fallback: 'allow' | 'forbid' = 'allow';
+  /** How often that has happened, by op. */
+  readonly fallbacks = new Map<string, number>();
   readonly #engine: Engine;
   readonly #heap: Heap;
 
@@ -128,7 +133,18 @@ export class WasmBackend implements Backend {
     if (record.kind === 'elementwise') runElementwise(this.#engine, call, record);
     else if (record.kind === 'reduction' && takesReduction(call)) runReduction(this.#engine, call, record);
     else if (record.kind === 'fused') fusedKernels[call.op as FusedOp]!(this.#engine, call);
-    else if (!structuredKernels[call.op as StructuredOp]?.(this.#engine, call)) runFallback(this.#heap, call);
+    else if (!structuredKernels[call.op as StructuredOp]?.(this.#engine, call)) this.#fallBack(call);
+  }
+
+  /** For want of a kernel of its own the call runs on the reference's. */
+  #fallBack(call: KernelCall): void {
+    if (this.fallback === 'forbid')
+      throw new BackendError(call.op, `the wasm backend has no kernel for it in ${call.output.dtype}`, {
+        operands: call.inputs,
+        hint: "setFallback('allow') lets it run on the reference's kernel",
+      });
+    this.fallbacks.set(call.op, (this.fallbacks.get(call.op) ?? 0) + 1);
+    runFallback(this.#heap, call);
   }
 
   async sync(): Promise<void> {}
