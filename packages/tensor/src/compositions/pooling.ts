@@ -79,15 +79,21 @@ function poolOf(
   return { kernel, stride, dilation, padding, size, out, frame };
 }
 
-/** All windows of x framed by a value; the window's own axes come last. */
+/**
+ * All windows of x framed by a value, [..., ...kernel, ...out]: so that what is done with them goes along lines of windows,
+ * which are longer than lines in a window.
+ */
 function windowsOf(x: Tensor, { kernel, stride, dilation, frame }: Pool, value: number): Tensor {
   const bare = frame.every(([before, after]) => before === 0 && after === 0);
   const framed = bare ? x : x.pad(framing(x, frame), value);
-  return framed.windows(spatialAxes(x, kernel.length), kernel, stride, dilation);
+  const axes = spatialAxes(x, kernel.length);
+  const windows = framed.windows(axes, kernel, stride, dilation);
+  const lead = windows.shape.slice(0, -2 * kernel.length).map((_, i) => i);
+  return windows.permute([...lead, ...spatialAxes(windows, kernel.length), ...axes]);
 }
 
 /** The axes of the windows themselves. */
-const inWindow = (windows: Tensor, axes: number): number[] => spatialAxes(windows, axes);
+const inWindow = (windows: Tensor, axes: number): number[] => spatialAxes(windows, 2 * axes).slice(0, axes);
 
 const maxPool =
   (op: string, axes: number) =>
@@ -107,8 +113,8 @@ const maxPoolWithIndices =
     const { kernel, stride, dilation, padding, size, out } = pool;
     const lead = x.shape.slice(0, -axes);
     const inside = windowsOf(x, pool, lowest(x.dtype))
-      .reshape([...lead, ...out, sizeOf(kernel)])
-      .argMax(-1);
+      .reshape([...lead, sizeOf(kernel), ...out])
+      .argMax(lead.length);
     // The place in the window along each axis, and from it the place in x, row-major. Where all is as low as the padding, the
     // window's first place may have been found: the first within x stands for it.
     let rest = inside;
@@ -214,14 +220,14 @@ const adaptiveMaxPool =
     for (let i = axes - 1; i >= 0; i--) {
       const { index, count } = uniformTaps(adaptiveTaps(size[i]!, out[i]!));
       const [axis, length] = [x.rank - axes + i, out[i]!];
-      const own = (data: Int32Array): Tensor => fromData(data, [length, count], { backend: x.backend });
+      const own = (data: Int32Array): Tensor => fromData(data, [count, length], { backend: x.backend });
       const used = index.map((at) => Number(at >= 0));
       const mask = own(used).cast('bool');
       const picked = y.indexSelect(axis, own(index.map((at) => Math.max(at, 0))));
       const after = new Array<number>(picked.rank - axis - 2).fill(1);
-      y = mask.reshape([length, count, ...after]).where(picked, lowest(x.dtype));
+      y = mask.reshape([count, length, ...after]).where(picked, lowest(x.dtype));
     }
-    return y.max(Array.from({ length: axes }, (_, i) => x.rank - axes + 2 * i + 1));
+    return y.max(Array.from({ length: axes }, (_, i) => x.rank - axes + 2 * i));
   };
 
 const lpPool =

@@ -6,15 +6,15 @@ import type { Tensor } from '../tensor.ts';
 /** For each element of the result, the place of the first element that it is made of, and their weights. */
 export type Taps = readonly { readonly start: number; readonly weights: readonly number[] }[];
 
-/** Taps in one length: places (-1 where there is none) and weights, row-major [taps, count]. */
+/** Taps in one length: places (-1 where there is none) and weights, row-major [count, taps]: the first of each, the second, … */
 export function uniformTaps(taps: Taps): { index: Int32Array; weights: Float64Array; count: number } {
   const count = taps.reduce((most, { weights }) => Math.max(most, weights.length), 1);
   const index = new Int32Array(taps.length * count).fill(-1);
   const weights = new Float64Array(taps.length * count);
   taps.forEach(({ start, weights: own }, i) =>
     own.forEach((weight, k) => {
-      index[i * count + k] = start + k;
-      weights[i * count + k] = weight;
+      index[k * taps.length + i] = start + k;
+      weights[k * taps.length + i] = weight;
     }),
   );
   return { index, weights, count };
@@ -29,8 +29,9 @@ export function pick(x: Tensor, axis: number, places: readonly number[]): Tensor
 export function resample(x: Tensor, axis: number, taps: Taps): Tensor {
   const { index, weights, count } = uniformTaps(taps);
   // A weight of 0 stands on an element that is in the sum anyway: one that is not might be NaN.
-  for (let i = 0; i < index.length; i++) if (index[i] === -1) index[i] = index[i - 1]!;
-  const shape = [taps.length, count];
+  const line = taps.length;
+  for (let i = line; i < index.length; i++) if (index[i] === -1) index[i] = index[i - line]!;
+  const shape = [count, line];
   const { backend } = x;
   const picked = x.indexSelect(axis, fromData(index, shape, { backend }));
   const dtype = x.dtype === 'f64' ? 'f64' : 'f32';
@@ -38,6 +39,6 @@ export function resample(x: Tensor, axis: number, taps: Taps): Tensor {
     dtype,
     backend,
   });
-  const y = picked.mul(factors).sum(axis + 1);
+  const y = picked.mul(factors).sum(axis);
   return isFloat(x.dtype) && y.dtype !== x.dtype ? y.cast(x.dtype) : y;
 }

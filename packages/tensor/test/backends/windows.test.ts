@@ -175,7 +175,7 @@ function expectAgreement(op: 'convolution' | 'convolutionTranspose' | 'convoluti
     const [x, y] = [a, b].map((t) => fromData(Float64Array.from(t.dataSync()), t.shape)) as [Tensor, Tensor];
     return apply(op, [x, y], size.attrs);
   });
-  const scale = Math.sqrt(expected.dataSync().reduce((s, v) => s + v * v, 0) / expected.size);
+  const scale = expected.square().mean().sqrt().itemSync() as number;
   for (const inputs of [
     [a, b],
     [turned(a), turned(b)],
