@@ -388,6 +388,9 @@ describe('a right gradient whose own gradient is wrong', () => {
     'min',
     'clip',
     'remainder',
+    'fmod',
+    'leakyRelu',
+    'hardsigmoid',
     'scatterMax',
     'scatterMin',
   ];

@@ -45,7 +45,7 @@ export function besselIe(n: number, x: number): number {
   const a = Math.abs(x);
   if (Number.isNaN(a)) return a;
   const sign = x < 0 && n % 2 === 1 ? -1 : 1;
-  if (a === Infinity) return sign * 0;
+  if (a === Infinity) return sign < 0 ? -0 : 0;
   if (a <= smallest) return firstTerm(n, x) * series(n, a) * Math.exp(-a);
   const root = Math.sqrt(2 * Math.PI * a);
   if (a > n * n) return (sign * asymptotic(n, a)) / root;

@@ -49,7 +49,7 @@ export function hurwitzZeta(s: number, q: number): number {
   return total;
 }
 
-const euler = 0.57721566490153286;
+const euler = 0.5772156649015329;
 /** ζ(k) - 1 for k = 2, 3, … */
 const zetaTails = Array.from({ length: 30 }, (_, i) => hurwitzZeta(i + 2, 2));
 

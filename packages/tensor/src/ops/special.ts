@@ -70,7 +70,7 @@ const wrongOrders = (inputs: number, attrs = {}) =>
   [-1, 0.5].map(
     (order) =>
       ({
-        inputs: new Array<{ shape: number[] }>(inputs).fill({ shape: [2] }),
+        inputs: Array.from({ length: inputs }, () => ({ shape: [2] })),
         attrs: { ...attrs, order },
         error: 'ValueError',
         says: `needs a whole order ≥ 0, got ${order}`,
