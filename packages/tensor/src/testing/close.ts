@@ -1,5 +1,6 @@
 /** Comparing numbers: within tolerances, and in units in the last place. */
-import type { DType } from '../dtype.ts';
+import { isHalf, type DType } from '../dtype.ts';
+import { encodeHalves, type HalfDType } from '../half.ts';
 import type { Tensor } from '../tensor.ts';
 
 export interface Tolerance {
@@ -7,7 +8,7 @@ export interface Tolerance {
   readonly rtol?: number;
   /** Absolute. Default 0. */
   readonly atol?: number;
-  /** Units in the last place of the actual value's dtype, f32 or f64. Default 0. */
+  /** Units in the last place of the actual value's dtype, a floating-point one. Default 0. */
   readonly ulp?: number;
 }
 
@@ -40,10 +41,23 @@ export function ulpDistance64(a: number, b: number): number {
   return Number(apart < 0n ? -apart : apart);
 }
 
+/** How many numbers of 16 bits apart two values are, once rounded to them. */
+function ulpDistance16(dtype: HalfDType, a: number, b: number): number {
+  if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) && Number.isNaN(b) ? 0 : Infinity;
+  const [x, y] = Array.from(encodeHalves(dtype, [a, b]), (word) =>
+    word & 0x8000 ? -(word & 0x7fff) : word,
+  ) as [number, number];
+  return Math.abs(x - y);
+}
+
 type Agreement = (actual: number, expected: number) => boolean;
 
 function agreement(dtype: DType, { rtol = 0, atol = 0, ulp = 0 }: Tolerance): Agreement {
-  const distance = dtype === 'f64' ? ulpDistance64 : ulpDistance;
+  const distance = isHalf(dtype)
+    ? (a: number, b: number) => ulpDistance16(dtype, a, b)
+    : dtype === 'f64'
+      ? ulpDistance64
+      : ulpDistance;
   return (actual, expected) => {
     if (Object.is(actual, expected) || actual === expected) return true;
     if (ulp > 0 && distance(actual, expected) <= ulp) return true;

@@ -115,6 +115,10 @@ function buildFill(module: ModuleBuilder): void {
         fn.do(i32.store(to, p.low));
         fn.advance(to, 4);
       });
+      fn.steps(left, 2, () => {
+        fn.do(i32.store16(to, p.low));
+        fn.advance(to, 2);
+      });
       fn.times(left, () => {
         fn.do(i32.store8(to, p.low));
         fn.advance(to, 1);
