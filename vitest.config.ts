@@ -23,6 +23,7 @@ export default defineConfig({
         project(name, `packages/${name}`, 'test/**/*.test.ts'),
       ),
       project('examples', 'examples', '**/test/*.test.ts'),
+      project('scripts', 'scripts', 'test/*.test.ts'),
       project('browser', 'browser', 'test/*.test.ts'),
     ],
   },

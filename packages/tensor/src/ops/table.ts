@@ -49,6 +49,31 @@ export const opTable = {
   ...linalg,
 } satisfies Record<string, OpRecord>;
 
+/** The ops by what they are about, for whoever lists them. */
+export const opFamilies: Readonly<Record<string, Readonly<Record<string, OpRecord>>>> = {
+  Arithmetic: arithmetic,
+  'Functions of one number': functions,
+  'Special functions and activations': specials,
+  Comparison: relations,
+  Logic: logic,
+  'Choice and conversion': choice,
+  Reductions: reductions,
+  Views: views,
+  Products: products,
+  'Along an axis': rows,
+  'Orders and running extremes': sorting,
+  'Joining and indexing': indexing,
+  'Scattering and searching': scatters,
+  'Windows and convolutions': windowing,
+  'Fourier transforms': fourier,
+  'Linear algebra': linalg,
+  Normalisation: norms,
+  Attention: attentions,
+  'Rotary positions': positions,
+  Losses: losses,
+  'Parameter updates': updates,
+};
+
 export type OpTable = typeof opTable;
 export type OpName = keyof OpTable;
 type NamesOf<Record> = { [K in OpName]: OpTable[K] extends Record ? K : never }[OpName];
