@@ -54,7 +54,7 @@ export const selectingMethods = {
    * Errors: IndexError for places outside an axis, too many items or a mask of another size; ShapeError where index
    * tensors or a value do not broadcast; ValueError, DTypeError for what is no index.
    */
-  at: (x: Tensor, ...items: readonly IndexItem[]): Selection => new Selection('at', x, items),
+  at: (x: Tensor, ...items: IndexItem[]): Selection => new Selection('at', x, items),
 
   /** The places of all elements that are not 0, i32 [count, rank], in row-major order (PyTorch's nonzero). */
   nonzero: (x: Tensor): Tensor => nonzero(x),
