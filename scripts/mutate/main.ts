@@ -40,8 +40,8 @@ function work(): Promise<void> {
         return;
       }
       const number = next++;
-      const { ops, source } = mutants[number]!;
-      worker.send({ number, ops, source } satisfies Task);
+      const { ops, file, source } = mutants[number]!;
+      worker.send({ number, ops, file, source } satisfies Task);
     };
     worker.on('message', (verdict: Verdict) => {
       verdicts[verdict.number] = verdict;

@@ -9,6 +9,7 @@ export interface Mutant {
   readonly ops: readonly string[];
   /** The whole source with the change in it. */
   readonly source: string;
+  readonly file: string;
   readonly line: number;
 }
 
@@ -206,6 +207,7 @@ export function mutantsOf(name: string, source: string, known: ReadonlySet<strin
         id: count > 1 ? `${base} (${count})` : base,
         kind,
         ops,
+        file: name,
         source: source.slice(0, node.getStart(file)) + to + source.slice(node.end),
         line: file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1,
       };

@@ -1,6 +1,6 @@
 /** Runs the laws on mutants that the parent sends, and answers with the verdicts. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { derivatives, type Rule } from '@infinigrad/autograd';
 import { conventionsHold, gradientHolds, secondGradientHolds } from '@infinigrad/autograd/testing';
@@ -11,6 +11,8 @@ import { rulesFolder } from './places.ts';
 export interface Task {
   readonly number: number;
   readonly ops: readonly string[];
+  /** Relative to the folder of rules. */
+  readonly file: string;
   readonly source: string;
 }
 
@@ -27,10 +29,10 @@ mkdirSync(folder, { recursive: true });
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
 /** The entries of a mutated file. */
-async function load({ number, source }: Task): Promise<Record<string, Rule>> {
+async function load({ number, file, source }: Task): Promise<Record<string, Rule>> {
   const here = source.replaceAll(
     /from '(\.[^']+)'/g,
-    (_, path: string) => `from '${pathToFileURL(join(rulesFolder, path)).href}'`,
+    (_, path: string) => `from '${pathToFileURL(join(rulesFolder, dirname(file), path)).href}'`,
   );
   const { outputText } = ts.transpileModule(here, {
     compilerOptions: {
@@ -48,7 +50,11 @@ async function load({ number, source }: Task): Promise<Record<string, Rule>> {
   >;
 }
 
-const laws = { gradientHolds, secondGradientHolds, conventionsHold };
+const laws: Readonly<Record<string, (op: OpName) => void>> = {
+  gradientHolds: (op) => gradientHolds(op, { seed: 1 }),
+  secondGradientHolds: (op) => secondGradientHolds(op, { seed: 1 }),
+  conventionsHold,
+};
 
 async function judge(task: Task): Promise<Verdict> {
   const { number } = task;
@@ -64,7 +70,7 @@ async function judge(task: Task): Promise<Verdict> {
     try {
       for (const [name, law] of Object.entries(laws))
         try {
-          law(op as OpName, { seed: 1 });
+          law(op as OpName);
         } catch (error) {
           return {
             number,
