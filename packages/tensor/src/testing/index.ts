@@ -1,6 +1,7 @@
 /** @infinigrad/tensor/testing: the laws of tensor functions and what they are made of; needs fast-check. */
 export * from './draw.ts';
 export * from './fill.ts';
+export * from './matrices.ts';
 export * from './layouts.ts';
 export * from './calls.ts';
 export * from './close.ts';
