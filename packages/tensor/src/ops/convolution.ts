@@ -6,6 +6,7 @@ import type { DType } from '../dtype.ts';
 import { ShapeError, type OperandInfo } from '../errors.ts';
 import { sameShape, sizeOf, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { ofWeight, toWeight } from './convolution-batch.ts';
 import { unit } from './domains.ts';
 import { anyDType } from './families.ts';
 import type { Attrs, Draw, ErrorCase, FusedRecord, Plan } from './record.ts';
@@ -121,6 +122,7 @@ const convolution: FusedRecord<[x: Tensor, weight: Tensor, attrs: ConvolutionAtt
       .matmul(columns)
       .reshape([n, outputs, ...out]);
   },
+  batch: ofWeight,
   sample: (draw) => {
     const { x, w, attrs } = sampleConvolution(draw);
     return { inputs: [x, w].map((shape) => ({ shape, domain: unit })), attrs };
@@ -195,6 +197,7 @@ const convolutionTranspose: FusedRecord<
       .overlapAdd([n, channels, ...framed], upTo(axes, 2), stride, dilation)
       .slice([null, null, ...size.map((length, i) => [padding[i]![0], padding[i]![0] + length] as const)]);
   },
+  batch: ofWeight,
   sample: (draw) => {
     const { y, w, attrs } = sampleConvolution(draw);
     return { inputs: [y, w].map((shape) => ({ shape, domain: unit })), attrs };
@@ -265,6 +268,7 @@ const convolutionWeight: FusedRecord<
       .matmul(columns.transpose())
       .reshape([outputs, inGroup, ...kernel]);
   },
+  batch: toWeight,
   sample: (draw) => {
     const { x, y, attrs } = sampleConvolution(draw);
     return { inputs: [x, y].map((shape) => ({ shape, domain: unit })), attrs };

@@ -3,10 +3,11 @@ import type { DType } from '../dtype.ts';
 import { ShapeError, ValueError, type OperandInfo } from '../errors.ts';
 import { normalizeAxis, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { alongAxis, everyBatched } from './batch.ts';
 import { distinct, factors, indexBelow, real } from './domains.ts';
 import { anyDType, indices, numeric, refused } from './families.ts';
 import { axisError, checkGather, indexDTypeErrors, sampleGather } from './indexing.ts';
-import type { Domain, Draw, ErrorCase, StructuredRecord } from './record.ts';
+import type { AttrValue, Domain, Draw, ErrorCase, StructuredRecord } from './record.ts';
 import { views, type Range } from './views.ts';
 
 interface ScatterOptions {
@@ -42,6 +43,7 @@ function scattering({
         throw new ShapeError(op, 'index and source must have one shape', { operands: inputs });
       return { shape: inputs[0]!.shape, dtype: inputs[0]!.dtype as DType, attrs: { axis } };
     },
+    batch: alongAxis,
     sample: (draw) => {
       const { shape, axis, index } = sampleGather(draw);
       const values = domain(draw);
@@ -103,6 +105,10 @@ const sliceScatter: StructuredRecord<[x: Tensor, source: Tensor, ranges: readonl
       });
     return { ...sliced, shape: x.shape };
   },
+  batch: (call, run) => {
+    const ranges = call.plan.attrs['ranges'] as readonly AttrValue[];
+    return run(everyBatched(call), { ranges: [null, ...ranges] });
+  },
   sample: (draw) => {
     const { inputs, attrs } = views.slice.sample(draw);
     const info = { shape: inputs[0]!.shape, dtype: 'f64' };
@@ -156,6 +162,14 @@ const searchSorted: StructuredRecord<[x: Tensor, values: Tensor, options?: Searc
         hint: 'a vector serves values of any shape',
       });
     return { shape: values.shape, dtype: 'i32', attrs: { side } };
+  },
+  batch: (call, run) => {
+    const { plan, batched, size } = call;
+    if (call.inputs[0]!.rank === 1 && !batched[0]) return run(call.inputs, plan.attrs);
+    const [x, values] = everyBatched(call) as [Tensor, Tensor];
+    if (x.rank > 2) return run([x, values], plan.attrs);
+    const lines = values.reshape([size, size === 0 ? 0 : values.size / size]);
+    return run([x, lines], plan.attrs).reshape([size, ...plan.shape]);
   },
   sample: (draw) => {
     const shape = draw.shape({ minRank: 1, maxSize: 6 });

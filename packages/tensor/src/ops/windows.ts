@@ -3,6 +3,7 @@ import type { DType } from '../dtype.ts';
 import { ShapeError, ValueError, type OperandInfo } from '../errors.ts';
 import { checkShape, normalizeAxis, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { everyBatched, overAxes } from './batch.ts';
 import { convolving } from './convolution.ts';
 import { real } from './domains.ts';
 import { anyDType, numeric, refused } from './families.ts';
@@ -78,6 +79,7 @@ const windows: ViewRecord<
     axes.forEach((axis, i) => (own[axis] = strides[axis]! * steps[i]!));
     return { shape, strides: [...own, ...axes.map((axis, i) => strides[axis]! * dilations[i]!)], offset };
   },
+  batch: overAxes,
   sample: (draw) => {
     const { shape, attrs } = sampleWindows(draw);
     return { inputs: [{ shape, domain: real }], attrs };
@@ -126,6 +128,11 @@ const overlapAdd: StructuredRecord<
         { operands: [x!] },
       );
     return { shape, dtype: x!.dtype as DType, attrs: { ...attrs, shape } };
+  },
+  batch: (call, run) => {
+    const { axes, shape, ...rest } = call.plan.attrs as unknown as Sliding & { shape: Shape };
+    const attrs = { ...rest, axes: axes.map((axis) => axis + 1), shape: [call.size, ...shape] };
+    return run(everyBatched(call), attrs);
   },
   sample: (draw) => {
     const { shape, attrs } = sampleWindows(draw);
