@@ -1,6 +1,6 @@
 /** One contraction of einsum: two tensors with letters on their axes become one, by a matrix product wherever letters go away. */
 import { isFloat } from '../../dtype.ts';
-import { reshapeLayout, sizeOf } from '../../shape.ts';
+import { reshapeLayout, sameShape, sizeOf, type Shape } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
 
 /** A tensor with a letter for every axis; no letter twice, no axis of size 1. */
@@ -17,10 +17,13 @@ export const arrange = ({ x, letters }: Lettered, order: readonly string[]): Ten
     ? x
     : x.permute(order.map((letter) => letters.indexOf(letter)));
 
+const shaped = (x: Tensor, shape: Shape): Tensor => (sameShape(x.shape, shape) ? x : x.reshape(shape));
+
 /** Axes in the order of `order`, with size 1 where x has none. */
 function spread(term: Lettered, order: readonly string[]): Tensor {
   const own = order.filter((letter) => term.letters.includes(letter));
-  return arrange(term, own).reshape(
+  return shaped(
+    arrange(term, own),
     order.map((letter) => (own.includes(letter) ? sizesAt(term, [letter])[0]! : 1)),
   );
 }
@@ -67,13 +70,18 @@ function matrixProduct(
   const between = orderOfSummed(a, b, summed);
   const lead = sizesAt(a, batch);
   const size = (term: Lettered, which: readonly string[]): number => sizeOf(sizesAt(term, which));
-  const left = arrange(a, [...batch, ...rows, ...between]);
-  const right = arrange(b, [...batch, ...between, ...columns]);
-  const product = left
-    .reshape([...lead, size(a, rows), size(a, between)])
-    .matmul(right.reshape([...lead, size(b, between), size(b, columns)]));
+  const left = shaped(arrange(a, [...batch, ...rows, ...between]), [
+    ...lead,
+    size(a, rows),
+    size(a, between),
+  ]);
+  const right = shaped(arrange(b, [...batch, ...between, ...columns]), [
+    ...lead,
+    size(b, between),
+    size(b, columns),
+  ]);
   return {
-    x: product.reshape([...lead, ...sizesAt(a, rows), ...sizesAt(b, columns)]),
+    x: shaped(left.matmul(right), [...lead, ...sizesAt(a, rows), ...sizesAt(b, columns)]),
     letters: [...batch, ...rows, ...columns],
   };
 }
