@@ -13,7 +13,7 @@ import { Leaf, Node, Part, Result, sourceOf, type Source } from './graph.ts';
 import { enableGrad, noGrad, refuseInference } from './modes.ts';
 import { Pending } from './pending.ts';
 import { nextOrder } from './source.ts';
-import { watcher } from './watcher.ts';
+import { watched, watcher } from './watcher.ts';
 
 export interface BackwardOptions {
   /** Record the backward pass too, so that the gradients can be differentiated. Default false. */
@@ -160,17 +160,18 @@ export function propagate(
   const { createGraph = false, retainGraph = createGraph, consume = false } = options;
   const owner = currentScope();
   const pass = new Pass(targets && new Set(targets), createGraph, retainGraph);
-  try {
-    (createGraph ? enableGrad : noGrad)(() => {
-      const roots: Source[] = [];
-      outputs.forEach((y, i) => {
-        const source = sourceOf(y);
-        if (!source) return;
-        roots.push(source);
-        pass.pending.add(source, cotangents[i]!);
-      });
-      pass.walk(roots, 0, consume && !retainGraph ? (order) => new Consumption(order, outputs, owner) : null);
+  const run = (): void => {
+    const roots: Source[] = [];
+    outputs.forEach((y, i) => {
+      const source = sourceOf(y);
+      if (!source) return;
+      roots.push(source);
+      pass.pending.add(source, cotangents[i]!);
     });
+    pass.walk(roots, 0, consume && !retainGraph ? (order) => new Consumption(order, outputs, owner) : null);
+  };
+  try {
+    watched(() => (createGraph ? enableGrad : noGrad)(run));
   } finally {
     pass.pending.close();
   }
@@ -192,10 +193,11 @@ export function backward(y: Tensor, gradient?: Tensor, options: BackwardOptions 
   checkCotangent('backward', y, gradient);
   const seed = gradient?.cast(y.dtype) ?? onesLike(y);
   const gradients = propagate([y], [seed], null, options);
-  (options.createGraph ? enableGrad : noGrad)(() => {
+  const accumulate = (): void => {
     for (const [source, g] of gradients)
       if (source instanceof Leaf || (source as Result).retainsGrad) source.accumulate(g);
-  });
+  };
+  watched(() => (options.createGraph ? enableGrad : noGrad)(accumulate));
 }
 
 export function checkCotangent(op: string, y: Tensor, gradient: Tensor | undefined): void {

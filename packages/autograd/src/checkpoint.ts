@@ -67,6 +67,7 @@ class CheckpointNode extends Node {
       null,
     );
     this.sources = sources;
+    for (const source of sources) this.oldest = Math.min(this.oldest, source.oldest);
     this.#again = again;
     this.#inputs = inputs;
     this.#differentiable = differentiable;

@@ -6,6 +6,8 @@ export * from './functional.ts';
 export * from './gradcheck.ts';
 export * from './custom.ts';
 export * from './checkpoint.ts';
+export * from './anomaly/index.ts';
+export * from './inspect/index.ts';
 export * from './transforms/index.ts';
 export { backward, type BackwardOptions } from './backward.ts';
 export { derivatives, type DerivativeTable } from './rules/table.ts';

@@ -65,6 +65,17 @@ export class BackendError extends InfinigradError {
 export class GradientError extends InfinigradError {
   override readonly name: string = 'GradientError';
 }
+/** A NaN or an infinity where there must be none: what anomaly detection throws. */
+export class NumericError extends InfinigradError {
+  override readonly name: string = 'NumericError';
+  /** Where the op was called, as the stack tells it; null where that is not known. */
+  readonly site: string | null;
+
+  constructor(op: string, problem: string, details: ErrorDetails & { readonly site?: string | null } = {}) {
+    super(op, problem, details);
+    this.site = details.site ?? null;
+  }
+}
 /** A file that cannot be parsed, or is not what it says it is. */
 export class FormatError extends InfinigradError {
   override readonly name: string = 'FormatError';
