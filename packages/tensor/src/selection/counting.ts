@@ -27,12 +27,12 @@ export function nonzero(x: Tensor): Tensor {
   const places = truePlaces('nonzero', x);
   const { rank, shape } = x;
   const data = new Int32Array(places.length * rank);
-  places.forEach((place, i) => {
-    for (let axis = rank - 1, rest = place; axis >= 0; axis--) {
-      data[i * rank + axis] = rest % shape[axis]!;
-      rest = Math.floor(rest / shape[axis]!);
+  for (let i = 0; i < places.length; i++)
+    for (let axis = rank - 1, rest = places[i]!; axis >= 0; axis--) {
+      const before = Math.floor(rest / shape[axis]!);
+      data[i * rank + axis] = rest - before * shape[axis]!;
+      rest = before;
     }
-  });
   return fromData(data, [places.length, rank], { backend: x.backend });
 }
 

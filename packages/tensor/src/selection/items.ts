@@ -36,9 +36,8 @@ export type IndexItem =
  * @throws ValueError for numbers that are not integers, or a step of 0
  */
 export function range(start: number | null = null, stop: number | null = null, step = 1): IndexRange {
-  for (const n of [start, stop, step])
-    if (n !== null && !Number.isInteger(n)) throw new ValueError('range', `${n} is not an integer`);
-  if (step === 0) throw new ValueError('range', 'step 0');
+  const problem = rangeProblem(start, stop, step);
+  if (problem) throw new ValueError('range', problem);
   return { start, stop, step };
 }
 
@@ -58,24 +57,32 @@ export type Token =
 /** Reads the items of an index into x; all axes are told of in order. */
 export function readItems(op: string, x: Tensor, items: readonly IndexItem[]): Token[] {
   const given = items.map((item) => asMask(op, x, item));
-  const wanted = given.reduce<number>((sum, item) => sum + axesOf(item), 0);
-  const ellipses = given.filter((item) => item === '...').length;
+  let [wanted, ellipses] = [0, 0];
+  for (const item of given) {
+    wanted += axesOf(item);
+    if (item === '...') ellipses++;
+  }
   if (ellipses > 1)
     throw new IndexError(op, `'...' may stand once among the items, not ${ellipses} times`, {
       operands: [x],
     });
-  if (wanted > x.rank)
-    throw new IndexError(op, `${wanted} axes indexed of a tensor of rank ${x.rank}`, { operands: [x] });
+  const { rank } = x;
+  if (wanted > rank)
+    throw new IndexError(op, `${wanted} axes indexed of a tensor of rank ${rank}`, { operands: [x] });
+  const tokens: Token[] = [];
   let axis = 0;
-  const whole = (count: number): Token[] =>
-    Array.from({ length: count }, () => ({ kind: 'range', axis: axis++, range: null }));
-  const tokens = given.flatMap((item): Token[] => {
-    if (item === '...') return x.rank > wanted ? whole(x.rank - wanted) : [{ kind: 'gap' }];
-    const token = read(op, x, item, axis);
-    axis += axesOf(item);
-    return [token];
-  });
-  return [...tokens, ...whole(x.rank - axis)];
+  const whole = (count: number): void => {
+    for (let i = 0; i < count; i++) tokens.push({ kind: 'range', axis: axis++, range: null });
+  };
+  for (const item of given) {
+    if (item !== '...') {
+      tokens.push(read(op, x, item, axis));
+      axis += axesOf(item);
+    } else if (rank > wanted) whole(rank - wanted);
+    else tokens.push({ kind: 'gap' });
+  }
+  whole(rank - axis);
+  return tokens;
 }
 
 type Given = Exclude<IndexItem, boolean>;
@@ -113,7 +120,7 @@ function read(op: string, x: Tensor, item: Given, axis: number): Token {
         hint: "'start:stop:step', in which any may be missing, or '...'",
       });
     const [start = null, stop = null, step = 1] = found.slice(1).map((n) => (n ? Number(n) : undefined));
-    return rangeToken(axis, start, stop, step);
+    return rangeToken(op, x, axis, start, stop, step);
   }
   if (item instanceof Tensor) return readTensor(op, x, item, axis);
   if (isNested(item)) {
@@ -122,12 +129,27 @@ function read(op: string, x: Tensor, item: Given, axis: number): Token {
     const index = tensor(places(item), { dtype: 'i32', backend: x.backend });
     return { kind: 'index', axis, index, checked: true };
   }
-  return rangeToken(axis, item.start, item.stop, item.step);
+  return rangeToken(op, x, axis, item.start, item.stop, item.step);
 }
 
-function rangeToken(axis: number, start: number | null, stop: number | null, step: number): Token {
+function rangeToken(
+  op: string,
+  x: Tensor,
+  axis: number,
+  start: number | null,
+  stop: number | null,
+  step: number,
+): Token {
+  const problem = rangeProblem(start, stop, step);
+  if (problem) throw new ValueError(op, `${problem} (axis ${axis})`, { operands: [x] });
   const whole = (start === null || start === 0) && stop === null && step === 1;
   return { kind: 'range', axis, range: whole ? null : [start, stop, step] };
+}
+
+function rangeProblem(start: number | null, stop: number | null, step: number): string | null {
+  for (const n of [start, stop, step])
+    if (n !== null && !Number.isInteger(n)) return `${n} is not an integer`;
+  return step === 0 ? 'step 0' : null;
 }
 
 function readTensor(op: string, x: Tensor, item: Tensor, axis: number): Token {

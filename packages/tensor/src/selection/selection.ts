@@ -4,31 +4,16 @@ import { scalarDType } from '../dtype.ts';
 import { ShapeError } from '../errors.ts';
 import type { Operand } from '../ops/record.ts';
 import { views } from '../ops/views.ts';
-import { broadcastShapes, sameShape, sizeOf, type Shape } from '../shape.ts';
+import { sameShape, type Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
+import { around, gatheringOf, merge, reshaped, unmerge, type Gathering } from './gathering.ts';
 import { readItems, type FullRange, type IndexItem, type Token } from './items.ts';
-import { indexPlaces, maskPlaces } from './places.ts';
 
 /** How a value meets what is there. */
 type Change = 'set' | 'add' | 'mul' | 'max' | 'min';
 
 const scatters = { set: 'scatterSet', mul: 'scatterMul', max: 'scatterMax', min: 'scatterMin' } as const;
 const meets = { add: 'add', mul: 'mul', max: 'maximum', min: 'minimum' } as const;
-
-/**
- * Where index tensors are: the axes that they point into, merged into one, and how the others lie around it.
- *
- *     ranged tensor → [...before, merged, ...after] → [...before, ...places.shape, ...after]
- */
-interface Gathering {
-  /** Places along the merged axis, in the shape in which all index tensors meet. */
-  readonly places: Tensor;
-  /** The axes of the ranged tensor in the order in which they are merged; null where they lie so already. */
-  readonly order: readonly number[] | null;
-  readonly before: Shape;
-  readonly merged: number;
-  readonly after: Shape;
-}
 
 /**
  * Part of a tensor, by NumPy's rules. `get` reads it; `set`, `add`, `mul`, `max` and `min` give a new tensor with that
@@ -39,41 +24,45 @@ export class Selection {
   readonly #op: string;
   readonly #x: Tensor;
   readonly #tokens: readonly Token[];
-  readonly #ranges: readonly (FullRange | null)[] | null;
-  /** Of x when its ranges have been taken. */
-  readonly #ranged: Shape;
-  #gathering: Gathering | null = null;
+  readonly #ranges: readonly (FullRange | null)[];
+  /** Whether any axis is cut at all. */
+  readonly #cuts: boolean;
+  /** Whether any token is an index or a mask. */
+  readonly #gathers: boolean;
+  #made: Gathering | null = null;
 
   constructor(op: string, x: Tensor, items: readonly IndexItem[]) {
     this.#op = op;
     this.#x = x;
     this.#tokens = readItems(op, x, items);
-    const ranges = new Array<FullRange | null>(x.rank).fill(null);
-    for (const token of this.#tokens)
+    const ranges: (FullRange | null)[] = [];
+    let [cuts, gathers] = [false, false];
+    for (const token of this.#tokens) {
       if (token.kind === 'range') ranges[token.axis] = token.range;
       else if (token.kind === 'place') ranges[token.axis] = [token.place, token.place + 1, 1];
-    this.#ranges = ranges.some((range) => range !== null) ? ranges : null;
-    this.#ranged = views.slice.infer([x], { ranges }, op).shape;
+      else if (token.kind === 'index') ranges[token.axis] = null;
+      else if (token.kind === 'mask') for (let i = 0; i < token.mask.rank; i++) ranges[token.axis + i] = null;
+      cuts ||= token.kind === 'place' || (token.kind === 'range' && token.range !== null);
+      gathers ||= token.kind === 'index' || token.kind === 'mask';
+    }
+    this.#ranges = ranges;
+    this.#cuts = cuts;
+    this.#gathers = gathers;
   }
 
   /** The selected shape. Throws a BackendError where a mask decides it that cannot be read at once. */
   get shape(): Shape {
-    const { tokens, first, last, adjacent } = this.#layout();
-    const sizes = (some: readonly Token[]): number[] => some.flatMap((token) => this.#sizeOf(token));
-    if (first < 0) return sizes(tokens);
-    const { shape } = this.#gather().places;
-    return adjacent
-      ? [...sizes(tokens.slice(0, first)), ...shape, ...sizes(tokens.slice(last + 1))]
-      : [...shape, ...sizes(tokens)];
+    return this.#shapeOf(this.#rangedShape());
   }
 
   /** The selected elements: a view where no index tensor, mask or array of places is among the items. */
   get(): Tensor {
     const ranged = this.#takeRanges();
-    if (!this.#gathers()) return reshaped(ranged, this.shape);
-    const gathering = this.#gather();
+    const shape = this.#shapeOf(ranged.shape);
+    if (!this.#gathers) return reshaped(ranged, shape);
+    const gathering = this.#gathering(ranged.shape);
     const picked = merge(ranged, gathering).indexSelect(gathering.before.length, gathering.places);
-    return reshaped(picked, this.shape);
+    return reshaped(picked, shape);
   }
 
   /** x with the value in the place of the selected elements. Of repeated places the last in row-major order stays. */
@@ -106,113 +95,69 @@ export class Selection {
     const given = beside(value, x);
     const mask = given.rank === 0 ? this.#soleMask() : null;
     if (mask) return mask.where(change === 'set' ? given : x[meets[change]](given), x);
-    const spread = this.#spread(given);
-    if (!this.#gathers()) {
-      const ranged = this.#takeRanges();
-      const source = reshaped(spread, ranged.shape);
-      return x.sliceScatter(change === 'set' ? source : ranged[meets[change]](source), this.#ranges ?? []);
-    }
-    const changed = this.#scatter(change, spread);
-    return this.#ranges ? x.sliceScatter(changed, this.#ranges) : changed;
+    const ranged = this.#takeRanges();
+    const spread = this.#spread(given, this.#shapeOf(ranged.shape));
+    const changed = this.#gathers ? this.#scatter(change, ranged, spread) : meet(change, ranged, spread);
+    return this.#gathers && !this.#cuts ? changed : x.sliceScatter(changed, this.#ranges);
   }
 
   /** The ranged tensor with the value at the gathered places. */
-  #scatter(change: Change, value: Tensor): Tensor {
-    const gathering = this.#gather();
-    const { places, before, after, order } = gathering;
+  #scatter(change: Change, ranged: Tensor, value: Tensor): Tensor {
+    const gathering = this.#gathering(ranged.shape);
+    const { places, before, after } = gathering;
     const axis = before.length;
-    const whole = merge(this.#takeRanges(), gathering);
+    const whole = merge(ranged, gathering);
     const source = reshaped(value, [...before, places.size, ...after]);
     const index = reshaped(places, [places.size]);
     const changed =
       change === 'add'
         ? whole.indexAdd(axis, index, source)
-        : whole[scatters[change]](axis, along(index, axis, source.shape), source);
-    if (!order) return reshaped(changed, this.#ranged);
-    const there = changed.reshape(order.map((at) => this.#ranged[at]!));
-    return there.permute(order.map((_, at) => order.indexOf(at)));
+        : whole[scatters[change]](axis, stretchedAlong(index, axis, source.shape), source);
+    return unmerge(changed, gathering, ranged.shape);
   }
 
   /** A mask that is all there is: what a single number does to it needs no places. */
   #soleMask(): Tensor | null {
-    const others = this.#tokens.filter(({ kind }) => kind !== 'mask' && kind !== 'gap');
-    const masks = this.#tokens.flatMap((token) => (token.kind === 'mask' ? [token] : []));
-    const [first] = masks;
-    if (!first || masks.length > 1 || this.#ranges || others.some(({ kind }) => kind !== 'range'))
-      return null;
-    const { mask, axis } = first;
+    if (this.#cuts) return null;
+    const others = this.#tokens.filter(({ kind }) => kind !== 'range' && kind !== 'gap');
+    const [only] = others;
+    if (others.length !== 1 || only?.kind !== 'mask') return null;
+    const { mask, axis } = only;
     return mask.reshape(this.#x.shape.map((n, i) => (i >= axis && i < axis + mask.rank ? n : 1)));
   }
 
-  #spread(value: Tensor): Tensor {
-    const { shape } = this;
+  #spread(value: Tensor, shape: Shape): Tensor {
     const lead = shape.length - value.rank;
     if (lead < 0 || !value.shape.every((n, i) => n === 1 || n === shape[lead + i]))
       throw new ShapeError(
         this.#op,
         `the value does not broadcast to the selected shape [${shape.join(', ')}]`,
-        {
-          operands: [this.#x, value],
-        },
+        { operands: [this.#x, value] },
       );
     return sameShape(value.shape, shape) ? value : value.expand(shape);
   }
 
   #takeRanges(): Tensor {
-    return this.#ranges ? this.#x.slice(this.#ranges) : this.#x;
+    return this.#cuts ? this.#x.slice(this.#ranges) : this.#x;
   }
 
-  #gathers(): boolean {
-    return this.#tokens.some(({ kind }) => kind === 'index' || kind === 'mask');
+  #rangedShape(): Shape {
+    const { shape } = this.#x;
+    return this.#cuts ? views.slice.infer([this.#x], { ranges: this.#ranges }, this.#op).shape : shape;
   }
 
-  #sizeOf(token: Token): number[] {
-    if (token.kind === 'range') return [this.#ranged[token.axis]!];
-    return token.kind === 'new' ? [1] : [];
+  #shapeOf(ranged: Shape): Shape {
+    const sizes = (tokens: readonly Token[]): number[] =>
+      tokens.flatMap((token) =>
+        token.kind === 'range' ? ranged[token.axis]! : token.kind === 'new' ? 1 : [],
+      );
+    if (!this.#gathers) return sizes(this.#tokens);
+    const [before, after] = around(this.#tokens);
+    return [...sizes(before), ...this.#gathering(ranged).met, ...sizes(after)];
   }
 
-  /** Which tokens are for index tensors: beside one a place counts as such. -1 and -1 where there is none. */
-  #layout(): { tokens: readonly Token[]; first: number; last: number; adjacent: boolean } {
-    const tokens = this.#tokens;
-    if (!this.#gathers()) return { tokens, first: -1, last: -1, adjacent: true };
-    const points = ({ kind }: Token): boolean => kind === 'index' || kind === 'mask' || kind === 'place';
-    const [first, last] = [tokens.findIndex(points), tokens.findLastIndex(points)];
-    return { tokens, first, last, adjacent: tokens.slice(first, last + 1).every(points) };
-  }
-
-  #gather(): Gathering {
-    return (this.#gathering ??= this.#makeGathering());
-  }
-
-  #makeGathering(): Gathering {
-    const { tokens, first, last, adjacent } = this.#layout();
-    const parts = tokens.flatMap((token) => this.#pointing(token));
-    const axes = parts.flatMap(({ axes }) => axes);
-    const kept = (some: readonly Token[]): number[] =>
-      some.flatMap((token) => (token.kind === 'range' ? [token.axis] : []));
-    const before = adjacent ? kept(tokens.slice(0, first)) : [];
-    const after = kept(adjacent ? tokens.slice(last + 1) : tokens);
-    const single = tokens.flatMap((token) => (token.kind === 'place' ? [token.axis] : []));
-    const sizes = (some: readonly number[]): number[] => some.map((axis) => this.#ranged[axis]!);
-    return {
-      places: combined(this.#op, parts),
-      order: adjacent ? null : [...axes, ...after, ...single],
-      before: sizes(before),
-      merged: sizeOf(sizes(axes)),
-      after: sizes(after),
-    };
-  }
-
-  /** The axes that a token's index tensor points into, and where to. */
-  #pointing(token: Token): Part[] {
-    if (token.kind === 'mask') {
-      const axes = token.mask.shape.map((_, i) => token.axis + i);
-      return [{ axes, size: token.mask.size, places: maskPlaces(this.#op, token.mask) }];
-    }
-    if (token.kind !== 'index') return [];
-    const { axis, index, checked } = token;
-    const places = checked ? index : indexPlaces(this.#op, this.#x, axis, index);
-    return [{ axes: [axis], size: this.#x.shape[axis]!, places }];
+  #gathering(ranged: Shape): Gathering {
+    return (this.#made ??= gatheringOf(this.#op, this.#x, this.#tokens, ranged));
   }
 }
 
@@ -221,31 +166,12 @@ export function beside(value: Operand, x: Tensor): Tensor {
   return value instanceof Tensor ? value : scalar(value, scalarDType(value, x.dtype), x.backend);
 }
 
-interface Part {
-  readonly axes: readonly number[];
-  /** The product of their sizes. */
-  readonly size: number;
-  /** In 0 … size - 1. */
-  readonly places: Tensor;
+/** What is there and a value of the selected shape, in the shape of what is there. */
+function meet(change: Change, there: Tensor, value: Tensor): Tensor {
+  const given = reshaped(value, there.shape);
+  return change === 'set' ? given : there[meets[change]](given);
 }
-
-/** Places along the parts' axes merged into one, row-major. */
-function combined(op: string, parts: readonly Part[]): Tensor {
-  broadcastShapes(
-    op,
-    parts.map(({ places }) => places),
-  );
-  return parts
-    .map(({ places, size }) => ({ places, size }))
-    .reduce((a, b) => ({ places: a.places.mul(b.size).add(b.places), size: a.size * b.size })).places;
-}
-
-function merge(x: Tensor, { order, before, merged, after }: Gathering): Tensor {
-  return reshaped(order ? x.permute(order) : x, [...before, merged, ...after]);
-}
-
-const reshaped = (x: Tensor, shape: Shape): Tensor => (sameShape(x.shape, shape) ? x : x.reshape(shape));
 
 /** A vector stretched along an axis of a shape, without a copy. */
-const along = (index: Tensor, axis: number, shape: Shape): Tensor =>
+const stretchedAlong = (index: Tensor, axis: number, shape: Shape): Tensor =>
   index.reshape(shape.map((_, i) => (i === axis ? index.size : 1))).expand(shape);

@@ -30,18 +30,23 @@ function sliceScatter({ inputs, output, attrs }: KernelCall): void {
   });
 }
 
-/** How many of `n` ascending elements (from `at` on, `step` apart) come before the value. */
+/** In an order in which a NaN counts as largest. */
+const less = (a: number, b: number): boolean => a < b || (b !== b && a === a);
+
+/** How many of `n` ascending elements (from `at` on, `step` apart) are less than a value, or not greater. */
 function rankOf(
   array: TypedArray,
   at: number,
   step: number,
   n: number,
-  before: (element: number) => boolean,
+  value: number,
+  orEqual: boolean,
 ): number {
   let [low, high] = [0, n];
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (before(array[at + middle * step]!)) low = middle + 1;
+    const element = array[at + middle * step]!;
+    if (orEqual ? !less(value, element) : less(element, value)) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -54,15 +59,12 @@ function searchSorted({ inputs, output, attrs }: KernelCall): void {
   const lines = positions(withoutAxis(x, last));
   const each = last === 0 ? Infinity : values.shape[last]!;
   const [array, wanted, target] = [arrayOf(x), arrayOf(values), arrayOf(output)];
-  const right = attrs['side'] === 'right';
-  positions(values).forEach((p, i) => {
-    const value = wanted[p]!;
-    const missing = Number.isNaN(value);
-    const before = right
-      ? (element: number): boolean => missing || element <= value
-      : (element: number): boolean => element < value || (missing && !Number.isNaN(element));
-    target[output.offset + i] = rankOf(array, lines[Math.floor(i / each)]!, step, n, before);
-  });
+  const orEqual = attrs['side'] === 'right';
+  const from = positions(values);
+  for (let i = 0; i < from.length; i++) {
+    const line = lines[Math.floor(i / each)]!;
+    target[output.offset + i] = rankOf(array, line, step, n, wanted[from[i]!]!, orEqual);
+  }
 }
 
 export const scattersKernels = {
