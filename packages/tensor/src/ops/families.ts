@@ -10,6 +10,7 @@ import type {
   Draw,
   ElementwiseRecord,
   ErrorCase,
+  Example,
   Operand,
   Promotion,
   ReductionRecord,
@@ -33,6 +34,7 @@ interface UnaryOptions {
   readonly moves?: true;
   /** Per element; 1 unless told. */
   readonly flops?: number;
+  readonly examples?: readonly Example[];
 }
 
 /** y = f(x), element by element. In floating point unless told otherwise. */
@@ -63,6 +65,7 @@ export function unary(options: UnaryOptions): ElementwiseRecord<[x: Tensor]> & {
     define: ([x], dtype) => define(x!, dtype),
     sample: (draw) => ({ inputs: [{ shape: draw.shape(), domain }] }),
     errors: refused(accepts, (dtype) => [{ shape: [2], dtype }]),
+    ...(options.examples && { examples: options.examples }),
     flops: (_, plan) => flops * sizeOf(plan.shape),
   };
 }
@@ -75,6 +78,7 @@ interface BinaryOptions {
   readonly result?: ResultDType;
   readonly domains?: readonly [Domain, Domain];
   readonly flops?: number;
+  readonly examples?: readonly Example[];
 }
 
 /** z = f(x, y), element by element, broadcasting. */
@@ -116,6 +120,7 @@ export function binary(
       { inputs: [{ shape: [2, 3] }, { shape: [4] }], error: 'ShapeError', says: 'do not broadcast' },
       ...refused(accepts, (dtype) => [{ shape: [2], dtype }, { shape: [2] }]),
     ],
+    ...(options.examples && { examples: options.examples }),
     flops: (_, plan) => flops * sizeOf(plan.shape),
   };
 }
