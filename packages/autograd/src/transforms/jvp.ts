@@ -122,16 +122,28 @@ export function jvp<A extends readonly Tree[], Y extends Tree>(
   primals: A,
   tangents: NoInfer<A>,
 ): { value: Y; tangent: Y } {
-  const own = new Tangents();
   let count = 0;
-  const args = pair(primals, tangents, (x, t) => {
+  const directions = new Map<Tensor, Tensor>();
+  const handles = pair(primals, tangents, (x, t) => {
     if (!isFloat(x.dtype)) return x;
     count++;
-    const fresh = x.reshape(x.shape);
-    own.set(fresh, checkTangent(x, t));
-    return fresh;
+    // A tensor that stands in two places moves in two ways.
+    const handle = x.reshape(x.shape);
+    directions.set(handle, checkTangent(x, t));
+    return handle;
   }) as unknown as A;
   if (count === 0) throw new GradientError('jvp', 'no argument is a floating-point tensor');
+  return pushAlong(f, handles, directions);
+}
+
+/** As `jvp`, with tangents for some of the tensors in the arguments: handles that nothing but the arguments holds. */
+export function pushAlong<A extends readonly Tree[], Y extends Tree>(
+  f: (...args: A) => Y,
+  args: A,
+  directions: ReadonlyMap<Tensor, Tensor>,
+): { value: Y; tangent: Y } {
+  const own = new Tangents();
+  for (const [x, t] of directions) own.set(x, t);
   const value = own.during(() => f(...args));
   checkReturned('jvp', value);
   return { value, tangent: mapTree(value, (y) => own.get(y) ?? zerosLike(y)) };
