@@ -21,19 +21,22 @@ export function runElementwise({ op, inputs, output, attrs }: KernelCall, record
   const dtype = inputs.at(-1)!.dtype;
   const key = `${op} ${inputs.map((x) => x.dtype).join()} ${output.dtype} ${rank} ${attrsText(attrs)}`;
   const loop = compileLoop(key, () => {
-    const values = inputs.map((x, k) => read(x.dtype, `a${k}[p${k + 1}]`));
     const expression = record.define(
       inputs.map((_, k) => ir.input(k)),
       dtype,
       attrs,
     );
+    // A copy is of the words: made into numbers, signalling NaNs would become quiet.
+    const copies = expression.kind === 'input' && dtype === output.dtype;
+    const elements = inputs.map((_, k) => `a${k}[p${k + 1}]`);
+    const values = copies ? elements : elements.map((element, k) => read(inputs[k]!.dtype, element));
     const { statements, value } = printExpression(expression, dtype, values);
     const pointers = ['p0', ...inputs.map((_, k) => `p${k + 1}`)];
     return `(out, inputs, offsets, sizes, steps) => {
       ${inputs.map((_, k) => `const a${k} = inputs[${k}];`).join(' ')}
       ${pointers.map((p, k) => `let ${p} = offsets[${k}];`).join(' ')}
       ${printBounds('i', rank, pointers, 'sizes', 'steps')}
-      ${printLoops('i', rank, pointers, `${statements} out[p0] = ${written(output.dtype, value)};`)}
+      ${printLoops('i', rank, pointers, `${statements} out[p0] = ${copies ? value : written(output.dtype, value)};`)}
     }`;
   });
   loop(
