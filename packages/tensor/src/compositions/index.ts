@@ -35,3 +35,6 @@ export { cartesianProd, meshgrid, type MeshgridOptions } from './rearranging.ts'
 export { multiDot, type FactorOptions, type MatrixNormOrder } from './linalg.ts';
 export type { Picked } from './sorting.ts';
 export type { TopKOptions } from '../ops/sorting.ts';
+export { complex, fftfreq, rfftfreq } from './fourier.ts';
+export type { IstftOptions, SpectrogramOptions, StftOptions } from './spectrogram.ts';
+export type { FourierNorm } from '../ops/fourier.ts';

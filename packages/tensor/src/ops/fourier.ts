@@ -7,6 +7,7 @@ import { ShapeError, ValueError, type OperandInfo } from '../errors.ts';
 import { normalizeAxis, sizeOf, type Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { real } from './domains.ts';
+import { alongAxis } from './batch.ts';
 import { anyDType } from './families.ts';
 import type { ErrorCase, StructuredRecord } from './record.ts';
 
@@ -68,6 +69,7 @@ const fft: StructuredRecord<[x: Tensor, n?: number, axis?: number, norm?: Fourie
     'the pairs), cut off or filled up to n points.',
   promote: 'float',
   accepts: [anyDType],
+  batch: alongAxis,
   call: (x, n, axis = -1, norm = 'backward') => {
     checkPairs('fft', x);
     const at = complexAxis('fft', axis, x);
@@ -116,6 +118,7 @@ const rfft: StructuredRecord<[x: Tensor, n?: number, axis?: number, norm?: Fouri
     'cut off or filled up to n points; the others are their conjugates.',
   promote: 'float',
   accepts: [anyDType],
+  batch: alongAxis,
   call: (x, n, axis = -1, norm = 'backward') => {
     const at = normalizeAxis('rfft', axis, x);
     const points = n ?? x.shape[at]!;
@@ -161,6 +164,7 @@ const irfft: StructuredRecord<[x: Tensor, n?: number, axis?: number, norm?: Four
     'told; counted without that of the pairs). Imaginary parts of what must be real do not count.',
   promote: 'float',
   accepts: [anyDType],
+  batch: alongAxis,
   call: (x, n, axis = -1, norm = 'backward') => {
     checkPairs('irfft', x);
     const at = complexAxis('irfft', axis, x);
