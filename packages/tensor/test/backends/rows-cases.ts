@@ -116,6 +116,9 @@ export const rowCases: Readonly<Record<string, RowCase>> = {
   ...bothWays('logSoftmax', (shape) => [normal(shape)], { relative: 4 }),
   ...bothWays('logSumExp', (shape) => [normal(shape)], { relative: 3, ofLargest: 1 }),
   ...bothWays('cumsum', (shape) => [normal(shape)], { relative: 1.1 }),
+  // So near 1 that long products stay within f32.
+  ...bothWays('cumprod', (shape) => [normal(shape, 1, 0.01)], { relative: 1.1 }),
+  ...bothWays('logCumSumExp', (shape) => [normal(shape)], { relative: 1.1 }),
   ...bothWays('argMax', (shape) => [normal(shape)], {}),
   ...bothWays('argMin', (shape) => [normal(shape)], {}),
   ...bothWays('softmaxGrad', (shape) => [normal(shape), normal(shape, 0, 0.2)], { ofLargest: 4 }),

@@ -92,12 +92,15 @@ describe.each(Object.keys(layouts))('layout: %s', (layout) => {
       `${name} ${JSON.stringify(call.attrs)}`,
     ).toBeNull();
 
-  it.each(['softmax', 'logSoftmax', 'logSumExp', 'cumsum', 'argMax', 'argMin'])('%s', (name) => {
-    for (const shape of shapes)
-      for (const axis of range(3))
-        for (const keepDims of [false, true])
-          check(name, { inputs: [cube(shape)], attrs: { axis, keepDims } }, [plan]);
-  });
+  it.each(['softmax', 'logSoftmax', 'logSumExp', 'cumsum', 'cumprod', 'logCumSumExp', 'argMax', 'argMin'])(
+    '%s',
+    (name) => {
+      for (const shape of shapes)
+        for (const axis of range(3))
+          for (const keepDims of [false, true])
+            check(name, { inputs: [cube(shape)], attrs: { axis, keepDims } }, [plan]);
+    },
+  );
   it.each(['softmaxGrad', 'logSoftmaxGrad'])('%s', (name) => {
     for (const shape of shapes)
       for (const axis of range(3)) {

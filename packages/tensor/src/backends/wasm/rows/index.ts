@@ -2,12 +2,13 @@
 import type { FusedOp, StructuredOp } from '../../../ops/table.ts';
 import type { FusedKernel, StructuredKernel } from '../structured.ts';
 import { adamWStep } from './adamw.ts';
-import { cumsum } from './cumsum.ts';
 import { softmaxCrossEntropy, softmaxCrossEntropyGrad } from './cross-entropy.ts';
 import { argMax, argMin } from './extremes.ts';
 import { layerNormGrad, rmsNormGrad } from './norm-gradients.ts';
 import { layerNorm, rmsNorm } from './norms.ts';
 import { rotary } from './rotary.ts';
+import { cumprod, cumsum } from './running.ts';
+import { logCumSumExp } from './running-log-sums.ts';
 import { logSoftmaxGrad, softmaxGrad } from './softmax-gradients.ts';
 import { logSoftmax, logSumExp, softmax } from './softmax.ts';
 
@@ -30,4 +31,6 @@ export const fusedRowKernels: Partial<Record<FusedOp, FusedKernel>> = {
   softmaxCrossEntropyGrad,
   rotary,
   adamWStep,
+  cumprod,
+  logCumSumExp,
 };
