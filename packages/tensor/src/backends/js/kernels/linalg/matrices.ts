@@ -62,12 +62,12 @@ export function dotRows(x: Float64Array, p: number, y: Float64Array, q: number, 
   return total;
 }
 
+/** The largest absolute value; NaN where there is one. */
 export function largestOf(values: Float64Array): number {
   let top = 0;
   for (const value of values) {
-    const size = Math.abs(value);
-    // NaN wins.
-    if (!(size <= top)) top = size;
+    if (Number.isNaN(value)) return NaN;
+    top = Math.max(top, Math.abs(value));
   }
   return top;
 }
