@@ -1,6 +1,7 @@
 import { getBackend, opNames, recordOf, withBackend, type DType, type OpName } from '@infinigrad/tensor';
-import { backendsAgree, errorsRefused } from '@infinigrad/tensor/testing';
+import { backendsAgree, errorsRefused, layoutKinds } from '@infinigrad/tensor/testing';
 import { describe, expect, it } from 'vitest';
+import { runs } from '../support.ts';
 
 /** Whether the inputs that a sample leaves open take the dtype; those accept more than conditions do. */
 const accepted = (op: OpName, dtype: DType): boolean =>
@@ -11,9 +12,12 @@ const accepted = (op: OpName, dtype: DType): boolean =>
 describe('the wasm backend agrees with the reference', () => {
   const dtypes: readonly DType[] = ['f32', 'f64', 'i32', 'u8', 'bool'];
   describe.each(opNames)('%s', (op) => {
-    it.each(dtypes.filter((dtype) => accepted(op, dtype)))('%s', (dtype) => {
-      backendsAgree(op, { backend: 'wasm', dtype, runs: 60 });
-    });
+    const cases = dtypes
+      .filter((dtype) => accepted(op, dtype))
+      .flatMap((dtype) => layoutKinds.map((layouts) => ({ dtype, layouts })));
+    it.each(cases)('$dtype, layout: $layouts', (options) =>
+      backendsAgree(op, { backend: 'wasm', runs, ...options }),
+    );
   });
 
   it.each(opNames)('%s refuses the same calls', (op) => {

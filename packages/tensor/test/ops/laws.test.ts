@@ -1,12 +1,24 @@
 import { dtypes as allDTypes, opNames, recordOf } from '@infinigrad/tensor';
-import { backendsAgree, errorsRefused, referenceAgrees, viewsAgree } from '@infinigrad/tensor/testing';
+import {
+  backendsAgree,
+  errorsRefused,
+  layoutKinds,
+  referenceAgrees,
+  viewsAgree,
+} from '@infinigrad/tensor/testing';
 import { describe, expect, it } from 'vitest';
 import { runs } from '../support.ts';
 
 describe.each(opNames)('%s', (op) => {
-  it('gives one result in every layout, f32', () => viewsAgree(op, { runs }));
-  it('gives one result in every layout, f64', () => viewsAgree(op, { runs, dtype: 'f64' }));
-  it('gives in f32 what it gives in f64', () => referenceAgrees(op, { runs }));
+  it.each(layoutKinds)('gives what it gives on copies, f32, layout: %s', (layouts) =>
+    viewsAgree(op, { runs, layouts }),
+  );
+  it.each(layoutKinds)('gives what it gives on copies, f64, layout: %s', (layouts) =>
+    viewsAgree(op, { runs, layouts, dtype: 'f64' }),
+  );
+  it.each(layoutKinds)('gives in f32 what it gives in f64, layout: %s', (layouts) =>
+    referenceAgrees(op, { runs, layouts }),
+  );
   it('refuses what its record says it refuses', () => errorsRefused(op));
   it('has a line of documentation and an error row', () => {
     const { doc, errors } = recordOf(op);
