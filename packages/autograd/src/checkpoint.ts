@@ -101,7 +101,7 @@ class CheckpointNode extends Node {
         throw refuse(`result ${i} needs no gradient when the function is called again`, [y]);
     });
     const known = new Set(this.sources);
-    const roots = results.flatMap((y) => sourceOf(y) ?? []);
+    const roots = results.flatMap((y, i) => (this.#differentiable[i] ? sourceOf(y)! : []));
     if (reachable(roots, oldest).some((source) => source.order < oldest && !known.has(source)))
       throw refuse('the function depends on a tensor, when called again, that it did not depend on before');
     return results;
@@ -121,7 +121,8 @@ class CheckpointNode extends Node {
 /**
  * `f`, but nothing that it makes is kept for the backward pass, which calls it again instead: the memory of a chain of blocks
  * is then that of what goes between them, and of one block. The gradients are the same to the bit, for the arguments and
- * for whatever else `f` captures (the parameters of a module). Checkpoints may be nested, and differentiated again.
+ * for whatever else `f` captures (the parameters of a module). Checkpoints may be nested, and differentiated again (these
+ * second gradients agree but for the order in which sums are taken). Inside vmap, `f` is called as it is.
  *
  * `f` must do the same whenever it is called: randomness comes by key, and what it reads must not change before the backward
  * pass. It is a scope: what it makes and does not return is given back.

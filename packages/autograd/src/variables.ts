@@ -1,6 +1,6 @@
 /** Functions evaluated at variables of their own: what grad, vjp and the transformations share. */
 import { GradientError, isFloat, Tensor } from '@infinigrad/tensor';
-import { sourceOf } from './graph.ts';
+import { refuseSealed, sourceOf } from './graph.ts';
 import { mapTree, type Tree } from './map-tree.ts';
 import { enableGrad } from './modes.ts';
 import { carry, currentLevel, depthOf, stand, standingFor } from './transforms/levels.ts';
@@ -32,6 +32,7 @@ function freshVariables<A extends readonly Tree[]>(
   let linked = false;
   const fresh = mapTree(args as readonly Tree[], (x) => {
     if (!isFloat(x.dtype)) return x;
+    refuseSealed(op, [x]);
     linked ||= hasGraph(x);
     const variable = variableOf(x);
     variables.push(variable);
