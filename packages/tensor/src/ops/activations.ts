@@ -10,8 +10,8 @@ import { anyDType, unary } from './families.ts';
 import type { Domain, ElementwiseRecord } from './record.ts';
 
 const betweenThrees: Domain = { min: -5, max: 5, avoid: [-3, 3] };
-/** Where the linear part ends. */
-const hardSigmoid = (x: Expr): Expr => ir.min(ir.max(ir.add(ir.div(x, 6), 0.5), 0), 1);
+/** x + 3 first: near -3 it is exact. */
+const hardSigmoid = (x: Expr): Expr => ir.min(ir.max(ir.div(ir.add(x, 3), 6), 0), 1);
 /** eˣ - 1 for x ≤ 0. */
 const expm1Below = (x: Expr): Expr => ir.expm1(ir.min(x, 0));
 
@@ -71,16 +71,19 @@ export const activations = {
   }),
   mish: unary({
     doc: 'x · tanh(softplus(x)) (arXiv 1908.08681).',
-    // With t = e^-|x|, tanh(log(1 + eˣ)) is (1 + 2t) / (1 + 2t + 2t²) for x ≥ 0, and (t² + 2t) / (t² + 2t + 2) below.
+    // With t = e^-|x|, tanh(log(1 + eˣ)) is (1 + 2t) / (1 + 2t + 2t²) for x ≥ 0, and t(t + 2) / (t(t + 2) + 2) below,
+    // where the root of t keeps bits that t itself loses below the normal range.
     define: (x) => {
-      const t = ir.exp(ir.neg(ir.abs(x)));
-      const above = ir.add(1, ir.mul(2, t));
-      const below = ir.mul(t, ir.add(t, 2));
+      const root = ir.exp(ir.mul(ir.abs(x), -0.5));
+      const t = ir.mul(root, root);
       const positive = ir.ge(x, 0);
-      const upper = ir.select(positive, above, below);
-      const rest = ir.select(positive, ir.mul(2, ir.mul(t, t)), 2);
+      const above = ir.add(1, ir.mul(2, t));
+      const sum = ir.add(t, 2);
+      const upper = ir.select(positive, above, ir.mul(root, sum));
+      const lower = ir.select(positive, ir.add(above, ir.mul(2, ir.mul(t, t))), ir.add(ir.mul(t, sum), 2));
+      const front = ir.mul(x, ir.select(positive, 1, root));
       // A product of -Infinity and 0 has no value; its limit is 0.
-      return ir.select(ir.eq(x, -Infinity), 0, ir.mul(x, ir.div(upper, ir.add(upper, rest))));
+      return ir.select(ir.eq(x, -Infinity), 0, ir.mul(front, ir.div(upper, lower)));
     },
     flops: 22,
   }),
