@@ -2,8 +2,10 @@
 import {
   GradientError,
   intercept,
+  keep,
   openScope,
   sameShape,
+  storagesOf,
   Tensor,
   type OpCall,
   type OperandInfo,
@@ -14,6 +16,7 @@ import type { Tree } from './functional.ts';
 import { Leaf, Node, Part, save, sourceOf, type Saved, type Source } from './graph.ts';
 import { currentMode } from './modes.ts';
 import { nextOrder } from './source.ts';
+import { hasRecordedTangent } from './transforms/jvp.ts';
 import { currentLevel, withoutGraph } from './transforms/levels.ts';
 import { onlyTensors, replaceTensors, tensorsIn } from './trees.ts';
 import { watcher } from './watcher.ts';
@@ -145,9 +148,11 @@ export function checkpoint<A extends readonly unknown[], Y extends Tree>(
       const oldest = nextOrder();
       const output = recorded ? watched(inputs, () => f(...args)) : f(...args);
       const results = checked(output);
+      // The way back from a tangent leads through what is inside.
+      if (results.some(hasRecordedTangent)) return keep(output);
       // Without history: that is what is not to be kept.
       const plain = replaceTensors(output, (y) => (passed(y, oldest) ? y : withoutGraph(y)));
-      for (const y of results) scope.lift(y.storage);
+      for (const y of results) for (const storage of storagesOf(y)) scope.lift(storage);
       const differentiable = results.map((y) => !passed(y, oldest));
       const roots = results.flatMap((y, i) => (differentiable[i] ? sourceOf(y)! : []));
       const sources = reachable(roots, oldest).filter(

@@ -12,6 +12,7 @@ import {
 } from '@infinigrad/tensor';
 import { Node, Part, save, type Saved } from './graph.ts';
 import { recording } from './modes.ts';
+import { hasTangent } from './transforms/jvp.ts';
 import { isHolder, partsOf, replaceTensors, tensorsIn } from './trees.ts';
 
 /** A tensor in a tree, but for its elements. */
@@ -138,11 +139,11 @@ export class CustomNode extends Node {
     return gradientsOf(this.op, this.#arguments, given, this.shapes.length);
   }
 
-  /** What `forward` has saved, linked to the graph. */
+  /** What `forward` has saved, linked to the graph and with its tangents. */
   #recall(): unknown {
     this.released();
     for (const saved of this.#all) this.recall(saved, 'what it has saved');
-    if (this.#args === null || !recording()) return this.#saved;
+    if (this.#args === null || !(recording() || tensorsIn(this.#args).some(hasTangent))) return this.#saved;
     const again = tensorsIn(this.#saveAnew(this.#args));
     if (again.length !== this.#foreign.length)
       throw new GradientError(

@@ -4,6 +4,7 @@ import { CustomNode, kindOf } from './custom-node.ts';
 import { vjp, type Tree } from './functional.ts';
 import { refuseSealed, sourceOf } from './graph.ts';
 import { currentMode, recording, withMode } from './modes.ts';
+import { hasTangent, pushedBack } from './transforms/jvp.ts';
 import { standingFor } from './transforms/levels.ts';
 import { isHolder, onlyTensors, replaceTensors, tensorsIn } from './trees.ts';
 import { watcher } from './watcher.ts';
@@ -64,7 +65,7 @@ export function customGradient<A extends readonly unknown[], Y extends Tree, S =
   const { name = 'customGradient' } = options;
   const run = (args: readonly unknown[]): CustomForward<Tree, unknown> =>
     checked(name, (forward as unknown as AnyForward)(...args));
-  return (...args) => {
+  const call = (args: readonly unknown[]): Y => {
     if (currentMode() !== 'on') return run(args).output as Y;
     const inputs = tensorsIn(args);
     for (const x of inputs) refuseBelow(name, x);
@@ -104,12 +105,13 @@ export function customGradient<A extends readonly unknown[], Y extends Tree, S =
     watcher?.recorded(node);
     return output as Y;
   };
+  return (...args) => (currentMode() === 'inference' ? call(args) : pushedBack(args, call));
 }
 
-/** @throws GradientError where the tensor behind one inside a vmap needs a gradient: that of a batch is not known */
+/** @throws GradientError where the tensor behind one inside a vmap needs a gradient or has a tangent: those of a batch are not known */
 function refuseBelow(name: string, x: Tensor): void {
   for (let at = standingFor(x); at; at = standingFor(at.inner))
-    if (sourceOf(at.inner))
+    if (sourceOf(at.inner) || hasTangent(at.inner))
       throw new GradientError(name, 'a vmap around it is differentiated, which is not possible', {
         operands: [x],
         hint: 'differentiate inside the vmap',

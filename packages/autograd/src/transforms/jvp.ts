@@ -14,17 +14,25 @@ import {
   zerosLike,
   type OpCall,
 } from '@infinigrad/tensor';
+import { propagate } from '../backward.ts';
+import { sourceOf } from '../graph.ts';
 import { mapTree, type Tree } from '../map-tree.ts';
-import { noGrad, recording } from '../modes.ts';
+import { enableGrad, noGrad, recording } from '../modes.ts';
 import { derivatives } from '../rules/table.ts';
-import { nextOrder } from '../source.ts';
+import { nextOrder, type Source } from '../source.ts';
 import '../tensor-methods.ts';
-import { hasGraph } from '../variables.ts';
-import { carrying, currentLevel, within } from './levels.ts';
+import { replaceTensors, tensorsIn } from '../trees.ts';
+import { hasGraph, variableOf } from '../variables.ts';
+import { carry, carrying, currentLevel, within, withoutGraph } from './levels.ts';
 import { pushforward } from './pushforward.ts';
+
+/** Calls of jvp at work, one inside the other. */
+const active: Tangents[] = [];
 
 /** The tangents of one call of jvp. */
 class Tangents {
+  /** Sees nothing for a while. */
+  suspended = false;
   readonly #of = new WeakMap<Tensor, Tensor>();
   readonly #level = currentLevel();
   /** What is older than this was there before. */
@@ -48,17 +56,25 @@ class Tangents {
         if (tangent) this.#of.set(to, tangent);
       }),
     ];
+    active.push(this);
     try {
       return body();
     } finally {
+      active.splice(active.indexOf(this), 1);
       for (const stop of stops) stop();
     }
+  }
+
+  /** Whether what is made of these tensors is to be differentiated from outside. */
+  isRecorded(tensors: readonly (Tensor | null)[]): boolean {
+    // A graph that began inside has no use for tangents, which are not seen there.
+    return recording() && tensors.some((x) => x !== null && hasGraph(x, this.#since));
   }
 
   #see(call: OpCall, next: (call: OpCall) => Tensor): Tensor {
     const { op, inputs, plan } = call;
     const tangents = inputs.map((x) => this.#of.get(x) ?? null);
-    if (!isFloat(plan.dtype) || tangents.every((t) => t === null))
+    if (this.suspended || !isFloat(plan.dtype) || tangents.every((t) => t === null))
       return within(this.#level, () => next(call));
     const rule = derivatives[op];
     if (rule.kind === 'none')
@@ -72,9 +88,7 @@ class Tangents {
     if (rule.kind === 'composed') throw internalError(`${op} is not made of other ops`);
     return within(this.#level, () => {
       const output = next(call);
-      // A graph that began inside has no use for tangents, which are not seen there.
-      const recorded =
-        recording() && [...inputs, ...tangents].some((x) => x !== null && hasGraph(x, this.#since));
+      const recorded = this.isRecorded([...inputs, ...tangents]);
       const make = (): Tensor | null => pushforward(call, rule, tangents, output, next, recorded);
       const tangent = below(next, () => (recorded ? make() : noGrad(() => scope(make, { fuse: true }))));
       if (tangent) this.#of.set(output, tangent);
@@ -153,4 +167,70 @@ export function pushAlong<A extends readonly Tree[], Y extends Tree>(
 export function checkReturned(op: string, value: unknown): void {
   if (typeof value !== 'object' || value === null || value instanceof Promise)
     throw new GradientError(op, 'the function must return tensors');
+}
+
+/** Whether a call of jvp at work has a tangent for a tensor. */
+export function hasTangent(x: Tensor): boolean {
+  return active.some((level) => level.get(x) !== undefined);
+}
+
+/** Whether a tensor has a tangent that can be differentiated. */
+export function hasRecordedTangent(x: Tensor): boolean {
+  return active.some((level) => {
+    const tangent = level.get(x);
+    return tangent !== undefined && (hasGraph(tangent) || (tangent !== x && hasRecordedTangent(tangent)));
+  });
+}
+
+/**
+ * Calls a function that is recorded as one, with a gradient of its own: its tangents are those which that gradient is the
+ * transpose of. They come from a pullback of the pullback.
+ */
+export function pushedBack<T>(args: readonly unknown[], call: (args: readonly unknown[]) => T): T {
+  const tensors = tensorsIn(args);
+  const own = active.findLast((level) => !level.suspended && tensors.some((x) => level.get(x)));
+  if (!own) return call(args);
+  const moving: { readonly source: Source; readonly tangent: Tensor }[] = [];
+  own.suspended = true;
+  try {
+    const variables = replaceTensors(args, (x) => {
+      const tangent = own.get(x);
+      if (!tangent) return x;
+      // With all tangents of x, those of suspended levels too.
+      const variable = carry(x, variableOf(x));
+      moving.push({ source: sourceOf(variable)!, tangent });
+      return variable;
+    });
+    const recorded = own.isRecorded([...tensors, ...moving.map(({ tangent }) => tangent)]);
+    const linked = recording() && tensors.some((x) => hasGraph(x));
+    const made = enableGrad(() => pushedBack(variables, call));
+    const outputs = tensorsIn(made).filter(({ dtype }) => isFloat(dtype));
+    const units = outputs.map((y) => variableOf(zerosLike(y)));
+    const pulled = propagate(
+      outputs,
+      units,
+      moving.map(({ source }) => source),
+      { createGraph: true },
+    );
+    const pairs = moving.flatMap(({ source, tangent }) => {
+      const g = pulled.get(source);
+      return g ? [{ g, tangent }] : [];
+    });
+    const targets = units.map((u) => sourceOf(u)!);
+    const pushed = propagate(
+      pairs.map(({ g }) => g),
+      pairs.map(({ tangent }) => tangent),
+      targets,
+      { createGraph: recorded },
+    );
+    const tangentOf = new Map(outputs.map((y, i) => [y, pushed.get(targets[i]!)]));
+    return replaceTensors(made, (y) => {
+      const tangent = tangentOf.get(y);
+      const value = linked ? y : withoutGraph(y);
+      if (tangent) own.set(value, tangent);
+      return value;
+    });
+  } finally {
+    own.suspended = false;
+  }
 }

@@ -28,7 +28,14 @@ function drawBatch(g: Generator, op: OpName): DrawnBatch {
   return {
     attrs: sample.attrs ?? {},
     examples: calls.map((xs) => xs.map((x, i) => (chosen[i] ? x : first[i]!))),
-    inputs: first.map((x, i) => (inAxes[i] === null ? x : stack(calls.map((xs) => xs[i]!), inAxes[i]))),
+    inputs: first.map((x, i) =>
+      inAxes[i] === null
+        ? x
+        : stack(
+            calls.map((xs) => xs[i]!),
+            inAxes[i],
+          ),
+    ),
     inAxes,
   };
 }
@@ -39,7 +46,9 @@ function batches(op: OpName): void {
     const each = examples.map((xs) => apply(op, xs, attrs));
     const outAxes = g(upTo, each[0]!.rank);
     const f = (...xs: Tensor[]): Tensor => {
-      xs.forEach((x, i) => expect([x.shape, x.dtype]).toEqual([examples[0]![i]!.shape, examples[0]![i]!.dtype]));
+      xs.forEach((x, i) =>
+        expect([x.shape, x.dtype]).toEqual([examples[0]![i]!.shape, examples[0]![i]!.dtype]),
+      );
       const y = apply(op, xs, attrs);
       expect([y.shape, y.dtype]).toEqual([each[0]!.shape, each[0]!.dtype]);
       return y;
