@@ -1,10 +1,13 @@
 /** Initial values of weights. */
-import { ValueError, type FloatDType, type Key, type Shape, type Tensor } from '@infinigrad/tensor';
+import { isHalf, ValueError, type FloatDType, type Key, type Shape, type Tensor } from '@infinigrad/tensor';
 
 /** Standard deviation of normal initial weights: a number, or a function of the number of inputs of the layer. */
 export type InitStd = number | ((fanIn: number) => number);
 
-/** Normal with standard deviation `std` where given, else uniform within ±1/√fanIn (PyTorch's default for linear layers). */
+/**
+ * Normal with standard deviation `std` where given, else uniform within ±1/√fanIn (PyTorch's default for linear layers).
+ * f16 and bf16 are drawn in f32 and rounded: of their own they would be drawn from a coarse grid.
+ */
 export function initialWeight(
   key: Key,
   shape: Shape,
@@ -13,6 +16,7 @@ export function initialWeight(
   dtype: FloatDType,
 ): Tensor {
   if (std !== undefined) return key.normal(shape, { std: typeof std === 'number' ? std : std(fanIn), dtype });
+  if (isHalf(dtype)) return initialWeight(key, shape, fanIn, std, 'f32').cast(dtype);
   const bound = 1 / Math.sqrt(fanIn);
   return key.uniform(shape, { min: -bound, max: bound, dtype });
 }

@@ -1,5 +1,13 @@
 /** Losses. */
-import { DTypeError, IndexError, sameShape, ShapeError, ValueError, type Tensor } from '@infinigrad/tensor';
+import {
+  DTypeError,
+  IndexError,
+  isHalf,
+  sameShape,
+  ShapeError,
+  ValueError,
+  type Tensor,
+} from '@infinigrad/tensor';
 
 export interface CrossEntropyOptions {
   /** Targets of this value count for nothing. Default -100. */
@@ -30,6 +38,8 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
     throw new ValueError('crossEntropy', `labelSmoothing must lie in [0, 1], got ${labelSmoothing}`);
   if (!['mean', 'sum', 'none'].includes(reduction))
     throw new ValueError('crossEntropy', `reduction must be mean, sum or none, got '${String(reduction)}'`);
+  // Sums over many targets leave the range of f16.
+  if (isHalf(logits.dtype)) return crossEntropy(logits.cast('f32'), targets, options).cast(logits.dtype);
   const classes = logits.shape.at(-1)!;
   checkTargets(targets, classes, ignoreIndex, operands);
   const counted = targets.ne(ignoreIndex);

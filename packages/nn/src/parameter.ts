@@ -30,7 +30,7 @@ function owned(value: Tensor): Tensor {
 /** A leaf that requires a gradient, found by `Module.namedParameters` and updated by optimizers. */
 export class Parameter extends Tensor {
   /**
-   * @param value the initial elements, f32 or f64; its history is left behind
+   * @param value the initial elements, of floating point; its history is left behind
    * @throws DTypeError for other dtypes
    */
   constructor(value: Tensor) {

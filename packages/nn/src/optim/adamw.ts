@@ -1,6 +1,7 @@
 /** AdamW: Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), step for step as PyTorch's. */
 import { enableGrad, noGrad } from '@infinigrad/autograd';
 import {
+  computeDType,
   IndexError,
   ops,
   pin,
@@ -11,7 +12,7 @@ import {
   ShapeError,
   Tensor,
   ValueError,
-  zerosLike,
+  zeros,
 } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
 import { checkMaxNorm, clipFactor, squaredNorms } from './clip.ts';
@@ -33,7 +34,7 @@ export interface AdamWOptions {
   readonly schedule?: Schedule;
 }
 
-/** Running means for one parameter. */
+/** Running means for one parameter, in f32 for one of f16 or bf16: squares of small gradients would be lost. */
 interface Moments {
   /** Updates this parameter has had; one without a gradient is passed over. */
   readonly steps: number;
@@ -182,7 +183,7 @@ export class AdamW {
         const good =
           k === 0
             ? value.size === 1
-            : sameShape(value.shape, parameter.shape) && value.dtype === parameter.dtype;
+            : sameShape(value.shape, parameter.shape) && value.dtype === computeDType(parameter.dtype);
         if (!good)
           problems.push(
             `${name} is [${value.shape.join(', ')}] ${value.dtype}, the parameter [${parameter.shape.join(', ')}] ${parameter.dtype}`,
@@ -246,7 +247,7 @@ export class AdamW {
     return norm;
   }
 
-  /** Parameter and moments lie in one storage, which a step replaces by the next. */
+  /** Parameter (unless of f16 or bf16) and moments lie in one storage, which a step replaces by the next. */
   #updateOne(
     parameter: Parameter,
     g: Tensor,
@@ -261,7 +262,8 @@ export class AdamW {
     const { mean, meanSquare } = moments;
     const numbers = { learningRate, beta1, beta2, eps, weightDecay, step, gradientScale: clip };
     const next = ops.adamWStep(parameter, mean, meanSquare, g, numbers);
-    parameter.adopt(next.select(0, 0));
+    const value = next.select(0, 0);
+    parameter.adopt(value.dtype === parameter.dtype ? value : value.cast(parameter.dtype));
     this.#setMoments(parameter, { steps: step, mean: next.select(0, 1), meanSquare: next.select(0, 2) });
   }
 
@@ -276,7 +278,10 @@ export class AdamW {
   }
 
   #momentsOf(parameter: Parameter): Moments {
-    const zero = { steps: 0, mean: zerosLike(parameter), meanSquare: zerosLike(parameter) };
-    return this.#moments.get(parameter) ?? zero;
+    const known = this.#moments.get(parameter);
+    if (known) return known;
+    const { shape, dtype, backend } = parameter;
+    const zero = zeros(shape, { dtype: computeDType(dtype), backend });
+    return { steps: 0, mean: zero, meanSquare: zero };
   }
 }

@@ -1,12 +1,16 @@
 /** The global norm of gradients, and clipping by it. */
 import { noGrad } from '@infinigrad/autograd';
-import { concat, ValueError, type Tensor } from '@infinigrad/tensor';
+import { computeDType, concat, ValueError, type Tensor } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
 
 /** Σ g² of each gradient, read back in one go. */
 export function squaredNorms(gradients: readonly Tensor[]): number[] {
   if (gradients.length === 0) return [];
-  return noGrad(() => Array.from(concat(gradients.map((g) => g.square().sum().reshape([1]))).dataSync()));
+  // The squares of f16 would soon be infinite.
+  const wide = (g: Tensor): Tensor => (computeDType(g.dtype) === g.dtype ? g : g.cast('f32'));
+  return noGrad(() =>
+    Array.from(concat(gradients.map((g) => wide(g).square().sum().reshape([1]))).dataSync()),
+  );
 }
 
 /** What gradients of this norm are multiplied by, as in PyTorch: maxNorm / (norm + 1e-6), at most 1. */
