@@ -1,0 +1,468 @@
+/** Gradients of one's own: where they take the place of the ops', what they may save, and what is refused. */
+import {
+  backward,
+  customGradient,
+  enableGrad,
+  grad,
+  gradcheck,
+  noGrad,
+  stopGradient,
+  straightThrough,
+  vjp,
+  type GradientTree,
+} from '@infinigrad/autograd';
+import { GradientError, memoryStats, scope, tensor, type Tensor } from '@infinigrad/tensor';
+import { describe, expect, it } from 'vitest';
+import { expectClose, giveValue, gradientOf, leaf, list, spread, t, thrownBy } from '../support.ts';
+import { onEachKind } from './kinds.ts';
+
+/** x², from what was given. */
+const square = customGradient(
+  (x: Tensor) => ({ output: x.square(), saved: { x } }),
+  (g: Tensor, { x }) => g.mul(x).mul(2),
+  { name: 'mySquare' },
+);
+/** exp x, from its own result. */
+const exponential = customGradient(
+  (x: Tensor) => {
+    const y = x.exp();
+    return { output: y, saved: [y] };
+  },
+  (g: Tensor, [y]) => g.mul(y!),
+);
+/** x cos x and sin x, from what is neither argument nor result. */
+const turned = customGradient(
+  (x: Tensor, factor: number) => {
+    const [s, c] = [x.sin(), x.cos()];
+    return { output: { first: x.mul(c).mul(factor), second: s.mul(1) }, saved: { s, c, x, factor } };
+  },
+  ({ first, second }, { s, c, x, factor }) => [
+    first
+      .mul(c.sub(x.mul(s)))
+      .mul(factor)
+      .add(second.mul(c)),
+    null,
+  ],
+  { name: 'turned' },
+);
+/** A function that says three times what is so, to be told from the ops'. */
+const tripled = customGradient(
+  (x: Tensor) => ({ output: x.exp().log() }),
+  (g: Tensor) => g.mul(3),
+);
+
+onEachKind(({ normal, leaf: leafOf, dtype }, test) => {
+  const tolerance = dtype === 'f32' ? 1e-6 : 1e-13;
+  const same = (a: Tensor, b: Tensor): void => expectClose(list(a), list(b), tolerance);
+
+  test('is taken by backward, grad, vjp and a gradient inside a gradient', () => {
+    const x = leafOf([2, 3]);
+    square(x).sum().backward();
+    same(x.grad!, x.detach().mul(2));
+    const v = x.detach();
+    same(grad((y: Tensor) => square(y).sum())(v), v.mul(2));
+    const g = normal([2, 3], 1);
+    same(vjp(square, v).pullback(g)[0], v.mul(2).mul(g));
+    // d/dx Σ (d exp(x)/dx)² = 2 exp(2x)
+    const penalty = (y: Tensor): Tensor =>
+      grad((z: Tensor) => exponential(z).sum())(y)
+        .square()
+        .sum();
+    same(grad(penalty)(v), v.mul(2).exp().mul(2));
+  });
+
+  test('takes the place of the ops that it is computed with', () => {
+    const x = leafOf([4]);
+    tripled(x).mul(2).sum().backward();
+    expect(gradientOf(x)).toEqual([6, 6, 6, 6]);
+  });
+
+  test('has several results, used or not', () => {
+    const x = normal([3]);
+    const [s, c] = [x.sin(), x.cos()];
+    const firstOnly = grad((y: Tensor) => turned(y, 2).first.sum())(x);
+    same(firstOnly, c.sub(x.mul(s)).mul(2));
+    const secondOnly = grad((y: Tensor) => turned(y, 2).second.sum())(x);
+    same(secondOnly, c);
+    const both = (y: Tensor): Tensor => {
+      const { first, second } = turned(y, 2);
+      return first.mul(second).add(second).sum();
+    };
+    same(grad(both)(x), x.mul(c).mul(c).mul(2).add(firstOnly.mul(s)).add(c));
+  });
+
+  test('what is saved outlives the scope it was made in, and the graph may be walked twice', () => {
+    const x = leafOf([3]);
+    const loss = scope(() => {
+      const inner = x.mul(2);
+      return scope(() => {
+        const { first, second } = turned(exponential(square(inner.mul(0.3))), 2);
+        return first.add(second).sum();
+      });
+    });
+    loss.backward(undefined, { retainGraph: true });
+    const once = list(x.grad!);
+    loss.backward();
+    const v = x.detach();
+    const plain = grad((y: Tensor) => {
+      const z = y.mul(2).mul(0.3).square().exp();
+      return z.mul(z.cos()).mul(2).add(z.sin()).sum();
+    })(v);
+    expectClose(once, list(plain), 100 * tolerance);
+    same(x.grad!, plain.mul(2));
+  });
+
+  test('leaves no memory behind, step after step, and gives back what it need not save', () => {
+    const x = leafOf([64, 64]);
+    const step = (): void => {
+      x.grad = null;
+      scope(() => {
+        const { first, second } = turned(exponential(square(x)), 2);
+        first.add(second).sum().backward(undefined, { consume: true });
+      });
+    };
+    step();
+    const { bytes } = memoryStats();
+    for (let i = 0; i < 20; i++) step();
+    expect(memoryStats().bytes).toBeLessThanOrEqual(bytes);
+    // Five tensors on the way, none of them saved.
+    const long = customGradient(
+      (y: Tensor) => ({ output: y.exp().sin().matmul(y).tanh().mul(2) }),
+      (g: Tensor) => g,
+    );
+    scope(() => {
+      const before = memoryStats().bytes;
+      long(x);
+      expect(memoryStats().bytes - before).toBe(x.storage.bytes);
+    });
+  });
+
+  test('gives the same where the backward pass consumes the graph, and inside fusing scopes', () => {
+    const f = (x: Tensor): Tensor => {
+      const { first, second } = turned(square(x), 0.5);
+      return exponential(first.mul(0.1)).add(second).sum();
+    };
+    const [a, b] = [leafOf([5]), leafOf([5])];
+    f(a).backward();
+    scope(() => f(b.mul(1)).backward(undefined, { consume: true }), { fuse: true });
+    same(b.grad!, a.grad!);
+  });
+
+  test('a gradient that is what was saved is not given back too early', () => {
+    const weights = normal([3], 5);
+    const constant = customGradient(
+      (x: Tensor) => {
+        const w = weights.mul(2);
+        return { output: x.mul(w), saved: { w } };
+      },
+      (_: Tensor, { w }) => w,
+    );
+    const x = leafOf([3]);
+    scope(() => constant(x.mul(1).add(1)).sum().backward(undefined, { consume: true }));
+    same(x.grad!, weights.mul(2));
+  });
+});
+
+describe('differentiated twice, in f64', () => {
+  const x = spread([2, 2], 1);
+  it('from arguments', () => gradcheck(square, [x], { order: 2 }));
+  it('from results', () => gradcheck(exponential, [x], { order: 2 }));
+  it('from what is computed on the way, with several results', () => {
+    gradcheck((y) => turned(y, 2).first, [x], { order: 2 });
+    gradcheck(
+      (y) => {
+        const { first, second } = turned(y, -1);
+        return first.mul(second.exp());
+      },
+      [x],
+      { order: 2 },
+    );
+  });
+  it('from a mixture of all three, with trees of arguments', () => {
+    const affine = customGradient(
+      ({ w, b }: { w: Tensor; b: readonly [Tensor] }, y: Tensor) => {
+        const output = y.matmul(w).add(b[0]).tanh();
+        return { output, saved: { w, y, output, slope: output.square().neg().add(1) } };
+      },
+      (g: Tensor, { w, y, slope }) => {
+        const h = g.mul(slope);
+        return [{ w: y.transpose().matmul(h), b: [h.sum(0)] }, h.matmul(w.transpose())];
+      },
+    );
+    gradcheck((w, b, y) => affine({ w: w!, b: [b!] }, y!), [spread([2, 2], 2), spread([2], 3), x], {
+      order: 2,
+    });
+  });
+  it('one inside the other', () => {
+    const outer = customGradient(
+      (y: Tensor) => ({ output: square(y).sum(), saved: { y } }),
+      (g: Tensor, { y }) => square(y).div(y).mul(g).mul(2),
+    );
+    gradcheck(outer, [x], { order: 2 });
+  });
+});
+
+describe('arguments', () => {
+  it('without a gradient, or of integers, take none', () => {
+    let needed: readonly boolean[] = [];
+    const take = customGradient(
+      (x: Tensor, index: Tensor, c: Tensor) => ({
+        output: x.indexSelect(0, index).mul(c),
+        saved: { index, c, n: x.shape[0]! },
+      }),
+      (g: Tensor, { index, c, n }, needs) => {
+        needed = needs;
+        return [t(new Array<number>(n).fill(0)).indexAdd(0, index, g.mul(c)), null, null];
+      },
+    );
+    const x = leaf([1, 2, 3]);
+    const c = t([5, 7]);
+    take(x, tensor([2, 0], { dtype: 'i32' }), c)
+      .sum()
+      .backward();
+    expect([gradientOf(x), c.grad, needed]).toEqual([[7, 0, 5], null, [true, false, false]]);
+  });
+  it('with a gradient of null keep none', () => {
+    const blocked = customGradient(
+      (x: Tensor, y: Tensor) => ({ output: x.mul(y), saved: y }),
+      (g: Tensor, y) => [g.mul(y), null],
+    );
+    const [x, y] = [leaf([2]), leaf([3])];
+    blocked(x, y).sum().backward();
+    expect([gradientOf(x), y.grad]).toEqual([[3], null]);
+  });
+  it('may be the same tensor twice, and may come out again', () => {
+    const swap = customGradient(
+      (x: Tensor, y: Tensor) => ({ output: [y, x] as const }),
+      ([gy, gx]: readonly [Tensor, Tensor]) => [gx.mul(10), gy.mul(100)],
+    );
+    const x = leaf([2]);
+    const [a, b] = swap(x, x);
+    a.mul(3).add(b).sum().backward();
+    expect(gradientOf(x)).toEqual([10 + 300]);
+    expect(list(a)).toEqual([2]);
+  });
+  it('a result of integers comes out without a gradient', () => {
+    const rounded = customGradient(
+      (x: Tensor) => ({ output: { whole: x.cast('i32'), rest: x.sub(x.floor()) } }),
+      ({ whole, rest }) => {
+        expect([whole.dtype, list(whole)]).toEqual(['i32', [0, 0]]);
+        return rest;
+      },
+    );
+    const x = leaf([1.5, 2.25]);
+    const { whole, rest } = rounded(x);
+    expect([whole.requiresGrad, list(whole)]).toEqual([false, [1, 2]]);
+    rest.sum().backward();
+    expect(gradientOf(x)).toEqual([1, 1]);
+  });
+  it('nothing is recorded where nothing needs a gradient', () => {
+    expect(square(t([1])).requiresGrad).toBe(false);
+    const x = leaf([1]);
+    expect(noGrad(() => square(x)).requiresGrad).toBe(false);
+    expect(noGrad(() => enableGrad(() => square(x))).requiresGrad).toBe(true);
+  });
+  it('reversal: the example of the documentation', () => {
+    const reverse = customGradient(
+      (x: Tensor, factor: number) => ({ output: x, saved: factor }),
+      (g: Tensor, factor) => [g.mul(-factor), null],
+      { name: 'reverse' },
+    );
+    const x = leaf([1, 2]);
+    const y = reverse(x, 0.5);
+    expect(list(y)).toEqual([1, 2]);
+    y.mul(3).sum().backward();
+    expect(gradientOf(x)).toEqual([-1.5, -1.5]);
+  });
+});
+
+describe('refuses, under the name of the function,', () => {
+  const x = (): Tensor => leaf([1, 2]);
+  const give = (gradients: unknown): Error =>
+    thrownBy(() =>
+      backward(
+        customGradient(
+          (a: Tensor, b: { w: Tensor; n: number }, c: number, i: Tensor) => ({
+            output: a.mul(b.w).mul(c).mul(i),
+          }),
+          () => gradients as GradientTree,
+          { name: 'mine' },
+        )(x(), { w: leaf([3, 4]), n: 2 }, 5, tensor([1, 1], { dtype: 'i32' })),
+        t([1, 1]),
+      ),
+    );
+  const one = t([1, 1]);
+  const rows: [string, unknown, string][] = [
+    [
+      'another shape',
+      [t([1]), null, null, null],
+      'argument 0 and the gradient that backward gave for it differ in shape or dtype: [2] f64, [1] f64',
+    ],
+    [
+      'another dtype',
+      [tensor([1, 1]), null, null, null],
+      'argument 0 and the gradient that backward gave for it differ in shape or dtype: [2] f64, [2] f32',
+    ],
+    [
+      'another shape inside a tree',
+      [one, { w: t([[1, 1]]) }, null, null],
+      'argument 1.w and the gradient that backward gave for it differ in shape or dtype: [2] f64, [1, 2] f64',
+    ],
+    ['too few', [one], 'backward gave 1 gradients for 4 arguments'],
+    ['too many', [one, null, null, null, null], 'backward gave 5 gradients for 4 arguments'],
+    ['no gradients', undefined, 'backward gave undefined'],
+    ['a promise', Promise.resolve(one), 'backward gave a promise'],
+    ['a number', [3, null, null, null], 'backward gave 3 for argument 0, which is a tensor'],
+    [
+      'a tensor for a tree',
+      [one, one, null, null],
+      'backward gave a tensor for argument 1, which is an object',
+    ],
+    [
+      'a stray key',
+      [one, { v: one }, null, null],
+      "backward gave a gradient for 'v', which argument 1 does not have",
+    ],
+    [
+      'a gradient for a number',
+      [one, null, one, null],
+      'backward gave a gradient for argument 2, which holds no tensor',
+    ],
+    [
+      'a gradient for integers',
+      [one, null, null, one],
+      'backward gave a gradient for argument 3, which can have none: [2] i32, [2] f64',
+    ],
+  ];
+  it.each(rows)('%s as the gradient', (_, gradients, message) => {
+    const error = give(gradients);
+    expect(error).toBeInstanceOf(GradientError);
+    expect(error.message).toMatch(/^mine: /);
+    expect(error.message).toContain(message);
+  });
+  const forward = (f: () => unknown): Error =>
+    thrownBy(() => customGradient(f as () => { output: Tensor }, () => null, { name: 'mine' })());
+  it.each<[string, () => unknown, string]>([
+    ['nothing', () => undefined, 'got undefined'],
+    ['a tensor alone', () => t([1]), 'got a tensor'],
+    ['numbers', () => ({ output: 3 }), 'got an object'],
+    ['an empty list', () => ({ output: [] }), 'got an object'],
+    ['a promise', () => Promise.resolve({ output: t([1]) }), 'got a promise'],
+  ])('a forward that returns %s', (_, f, message) => {
+    const error = forward(f);
+    expect(error).toBeInstanceOf(GradientError);
+    expect(error.message).toContain(
+      'mine: forward must return { output, saved } with tensors as the output, ',
+    );
+    expect(error.message).toContain(message);
+  });
+  it('a tensor that needs a gradient and is no argument', () => {
+    const w = x();
+    const using = (f: (y: Tensor) => { output: Tensor; saved?: Tensor }): (() => Tensor) => {
+      const own = customGradient(f, (g: Tensor) => g, { name: 'mine' });
+      return () => own(x());
+    };
+    expect(thrownBy(using((y) => ({ output: y.mul(w) }))).message).toBe(
+      'mul: input 1 needs a gradient, but is no argument of the customGradient function that it is used in: [2] f64, [2] f64. Hint: pass it as an argument, stopGradient() it, or use noGrad',
+    );
+    const returned =
+      'mine: forward returns or saves a tensor that needs a gradient and is no argument: [2] f64';
+    expect(thrownBy(using(() => ({ output: w }))).message).toContain(returned);
+    expect(thrownBy(using((y) => ({ output: y, saved: w }))).message).toContain(returned);
+    // Said to be meant, and where no gradient can go:
+    expect(list(using((y) => ({ output: y.mul(stopGradient(w)) }))())).toEqual([1, 4]);
+    expect(list(using((y) => ({ output: noGrad(() => y.mul(w)) }))())).toEqual([1, 4]);
+    expect(list(using((y) => ({ output: w.gt(1).where(y, 0) }))())).toEqual([0, 2]);
+  });
+  it('what was saved and has a new value since', () => {
+    const [w, y] = [leaf([3, 4]), x()];
+    const z = square(w).mul(y);
+    giveValue(w, t([5, 6]));
+    expect(thrownBy(() => backward(z, one)).message).toContain(
+      'mySquare: what it has saved was given a new value after the forward pass: [2] f64',
+    );
+  });
+  it('a second pass', () => {
+    const y = square(x()).sum();
+    y.backward();
+    expect(thrownBy(() => y.backward()).message).toContain(
+      'mySquare: the graph behind this tensor has been released',
+    );
+  });
+  it('a forward that saves otherwise when it is called again', () => {
+    let calls = 0;
+    const fickle = customGradient(
+      (y: Tensor) => ({ output: y.exp(), saved: Array.from({ length: ++calls }, () => y.exp()) }),
+      (g: Tensor, [e]) => g.mul(e!),
+      { name: 'fickle' },
+    );
+    const error = thrownBy(() => fickle(x()).sum().backward(undefined, { createGraph: true }));
+    expect(error.message).toContain('fickle: forward has saved 1 tensors, and 2 when called again');
+  });
+  it('a wrong backward, by gradcheck', () => {
+    expect(() => gradcheck(tripled, [t([0.5])])).toThrow(
+      'gradcheck: order 1, input 0, element [0]: analytic ',
+    );
+  });
+});
+
+onEachKind(({ normal, leaf: leafOf }, test) => {
+  test('stopGradient makes constants of tensors in trees', () => {
+    const x = leafOf([2]);
+    const { a, rest } = stopGradient({ a: x, rest: [x.mul(2), 3, 'name'] as const });
+    expect([a.requiresGrad, rest[0].requiresGrad, rest[1], rest[2]]).toEqual([false, false, 3, 'name']);
+    scope(() => x.mul(stopGradient(x)).sum().backward());
+    expect(gradientOf(x)).toEqual(list(x));
+    const twice = grad((y: Tensor) => y.mul(stopGradient(y)).sum())(x.detach());
+    expect(list(twice)).toEqual(list(x));
+  });
+
+  test('straightThrough has the value of the one and the gradient of the other', () => {
+    const x = normal([2, 3]).mul(3);
+    const round = straightThrough((y: Tensor) => y.round());
+    expect(list(round(x))).toEqual(list(x.round()));
+    const weights = normal([2, 3], 1);
+    expect(list(grad((y: Tensor) => round(y).mul(weights).sum())(x))).toEqual(list(weights));
+    const sign = straightThrough(
+      (y: Tensor, c: Tensor) => y.sign().mul(c.abs().sign()),
+      (y, scale) => y.mul(scale).tanh(),
+    );
+    const scale = leafOf([3], 2);
+    const [v, s] = [leafOf([2, 3], 3), scale];
+    scope(() => sign(v, s).mul(weights).sum().backward());
+    const [dv, ds] = vjp((y: Tensor, c: Tensor) => y.mul(c).tanh(), v.detach(), s.detach()).pullback(weights);
+    expect([gradientOf(v), gradientOf(s)]).toEqual([list(dv), list(ds)]);
+  });
+});
+
+describe('straightThrough', () => {
+  it('passes nothing to its further arguments without a surrogate', () => {
+    const [x, y] = [leaf([1.2]), leaf([2])];
+    straightThrough((a: Tensor, b: Tensor) => a.mul(b).round())(x, y)
+      .sum()
+      .backward();
+    expect([gradientOf(x), y.grad]).toEqual([[1], null]);
+  });
+  it('has the second derivative of the surrogate', () => {
+    const hard = straightThrough(
+      (y: Tensor) => y.gt(0).cast('f64'),
+      (y) => y.sigmoid(),
+    );
+    const x = spread([3]);
+    const slope = grad((y: Tensor) => hard(y).sum());
+    gradcheck((y) => slope(y), [x]);
+    expectClose(list(slope(x)), list(grad((y: Tensor) => y.sigmoid().sum())(x)));
+  });
+  it('refuses values and surrogates that do not fit', () => {
+    expect(thrownBy(() => straightThrough((y: Tensor) => y.sum())(leaf([1, 2]))).message).toBe(
+      'straightThrough: the value and the argument whose gradient it has differ in shape or dtype: [] f64, [2] f64',
+    );
+    const wrong = straightThrough(
+      (y: Tensor) => y.sign(),
+      (y) => y.sum(),
+    );
+    expect(thrownBy(() => backward(wrong(leaf([1, 2])), t([1, 1]))).message).toBe(
+      'straightThrough: the value and the surrogate differ in shape or dtype: [2] f64, [] f64',
+    );
+  });
+});
