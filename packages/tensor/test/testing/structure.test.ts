@@ -1,5 +1,5 @@
 /** The laws of structure pass what keeps them, and show the smallest case of what does not. */
-import { concat, Key, tensor, type Tensor } from '@infinigrad/tensor';
+import { concat, tensor, type Tensor } from '@infinigrad/tensor';
 import {
   backendsAgree,
   causal,
@@ -86,14 +86,8 @@ describe('causal', () => {
   it('holds for what runs along another axis, where that is said', () => {
     const last = one('last axis', (x) => x.cumsum(-1));
     causal(last, { runs, axis: -1 });
-    expect(
-      failure(() =>
-        causal(
-          one('first axis', (x) => x.cumsum(0)),
-          { axis: -1, runs },
-        ),
-      ),
-    ).toBeTruthy();
+    const back = one('backwards', (x) => x.flip(-1));
+    expect(failure(() => causal(back, { axis: -1, runs }))).toContain('backwards: what comes at time');
   });
   it('does not hold for what looks one step ahead', () => {
     const ahead = one('ahead', (x) => {
@@ -148,12 +142,11 @@ describe('the other laws, on functions', () => {
   });
 });
 
-it('a key draws what a seeded law draws: the laws are not flaky', () => {
+it('a seed draws the same calls again', () => {
   const seen: string[] = [];
   const watch = one('watch', (x) => (seen.push(x.toArraySync().toString()), x));
   linear(watch, { seed: 3, runs: 5 });
   const first = seen.splice(0);
   linear(watch, { seed: 3, runs: 5 });
   expect(seen).toEqual(first);
-  expect(new Key(0).words).toEqual(new Key(0).words);
 });
