@@ -6,6 +6,7 @@ import {
   fromData,
   InfinigradError,
   intercept,
+  isContiguous,
   ShapeError,
   tensor,
   ValueError,
@@ -195,6 +196,29 @@ describe('what runs', () => {
   ])('%s is one matrix product of the operands as they lie', (equation, a, b) => {
     expect(computed(equation, a, b)).toEqual(['matmul']);
   });
+  it.each(['ij,jk->ik', 'ij,jk->ki', 'bij,bjk->bki', 'ij,j->i'])(
+    'the result of %s lies as it is written',
+    (equation) => {
+      const operands = equation
+        .split('->')[0]!
+        .split(',')
+        .map((term) => made(...[...term].map(() => 3)));
+      expect(isContiguous(einsum(equation, ...operands).layout)).toBe(true);
+    },
+  );
+  it.each([
+    [20, 2],
+    [2, 20],
+  ])(
+    'where letters do not lie in one order, the smaller operand is copied: %i and %i rows',
+    (rows, columns) => {
+      const [a, b] = [made(rows, 3, 4), made(4, 3, columns)];
+      const product = opsOf(() => einsum('ijk,kjl->il', a, b)).find(({ op }) => op === 'matmul');
+      const stays = product!.inputs.map((x) => x.storage === a.storage || x.storage === b.storage);
+      const large = product!.inputs.findIndex((x) => x.size === Math.max(a.size, b.size));
+      expect(stays).toEqual(large === 0 ? [true, false] : [false, true]);
+    },
+  );
   it('what needs no arithmetic is a view', () => {
     const x = made(3, 3, 2);
     for (const equation of ['iij->ij', 'ijk->kji', 'iij->ji', '...->...'])
