@@ -63,8 +63,8 @@ export function gradcheck(
     atol: options.atol ?? 1e-7 * loose,
   };
   for (const [i, x] of inputs.entries())
-    if (x.dtype === 'f32')
-      throw new GradientError('gradcheck', `input ${i} is f32, too coarse for finite differences`, {
+    if (isFloat(x.dtype) && x.dtype !== 'f64')
+      throw new GradientError('gradcheck', `input ${i} is ${x.dtype}, too coarse for finite differences`, {
         operands: [x],
         hint: "cast('f64')",
       });

@@ -1,5 +1,5 @@
 /** Gradients of ops on f16 and bf16: those of f32 on the same values, rounded once, in the dtype of the input. */
-import { derivatives, vjp } from '@infinigrad/autograd';
+import { derivatives, gradcheck, vjp } from '@infinigrad/autograd';
 import {
   apply,
   isHalf,
@@ -40,6 +40,12 @@ function gradientsAgree(op: OpName, dtype: HalfDType): void {
 describe.each(['f16', 'bf16'] as const)('%s', (dtype) => {
   it.each(differentiable)('the gradient of %s is that in f32, rounded once', (op) =>
     withBackend('wasm', () => gradientsAgree(op, dtype)),
+  );
+});
+
+it('16 bits are too coarse for finite differences', () => {
+  expect(() => gradcheck((x) => x.square(), [tensor([1], { dtype: 'f16' })])).toThrow(
+    'gradcheck: input 0 is f16, too coarse for finite differences',
   );
 });
 

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FormatError, InfinigradError, Key, type Tensor } from '@infinigrad/tensor';
+import { FormatError, InfinigradError, isFloat, Key, promote, type Tensor } from '@infinigrad/tensor';
 import { loadSafetensors, saveSafetensors, writeFileAtomic } from '@infinigrad/tensor/node';
 import {
   configFromJson,
@@ -28,7 +28,7 @@ const harmlessNumbers = 10_000_000;
 export async function savePretrained(model: InfiniTransformer, folder: string): Promise<void> {
   const aside = join(folder, `.${randomUUID()}.tmp`);
   const weights = model.stateDict();
-  const config = { ...configToJson(model.config), torch_dtype: isDouble(weights) ? 'float64' : 'float32' };
+  const config = { ...configToJson(model.config), torch_dtype: dtypeName(weights) };
   try {
     await mkdir(aside, { recursive: true });
     await saveSafetensors(join(aside, weightsName), weights, { format: 'pt' });
@@ -46,7 +46,7 @@ export async function savePretrained(model: InfiniTransformer, folder: string): 
 }
 
 /**
- * The model in a folder, its weights as they were saved, f64 where any of them is.
+ * The model in a folder, its weights as they were saved, f64 where any of them is; those of f16 and bf16 as f32.
  * @throws FormatError that names the file where one is missing, damaged, of another model, or does not fit the other
  */
 export async function loadPretrained(folder: string): Promise<InfiniTransformer> {
@@ -144,6 +144,14 @@ function countParameters(config: InfiniTransformerConfig): number {
 
 function isDouble(tensors: Readonly<Record<string, Tensor>>): boolean {
   return Object.values(tensors).some(({ dtype }) => dtype === 'f64');
+}
+
+/** PyTorch's name of the dtype that all weights have, or of the one in which they meet. */
+function dtypeName(tensors: Readonly<Record<string, Tensor>>): string {
+  const names = { f16: 'float16', bf16: 'bfloat16', f32: 'float32', f64: 'float64' } as const;
+  const met = Object.values(tensors).map(({ dtype }) => dtype);
+  const dtype = met.length === 0 ? 'f32' : met.reduce(promote);
+  return isFloat(dtype) ? names[dtype] : names.f32;
 }
 
 /** Does what it is told; an error of ours then says which file it is about. */

@@ -110,6 +110,26 @@ describe('a saved model comes back', () => {
     expect(JSON.parse(readFileSync(file('config.json'), 'utf8'))).toMatchObject({ torch_dtype: 'float64' });
   });
 
+  test.each([
+    ['f16', 'float16'],
+    ['bf16', 'bfloat16'],
+  ] as const)('from weights of %s as f32, which holds them all', async (dtype, name) => {
+    const model = make({}, 1, dtype);
+    expect(model.forward(tokens).logits.dtype).toBe(dtype);
+    await savePretrained(model, folder);
+    expect(JSON.parse(readFileSync(file('config.json'), 'utf8'))).toMatchObject({ torch_dtype: name });
+    expect((await loadSafetensors(file('model.safetensors'))).tensors['norm.weight']!.dtype).toBe(dtype);
+    expect(
+      (await loadSafetensors(file('model.safetensors'), { widen: true })).tensors['norm.weight']!.dtype,
+    ).toBe('f32');
+    const back = await loadPretrained(folder);
+    const saved = model.stateDict();
+    for (const [name, value] of Object.entries(back.stateDict())) {
+      expect(value.dtype).toBe('f32');
+      expect(value.dataSync()).toEqual(saved[name]!.dataSync());
+    }
+  });
+
   test("the configuration has Hugging Face's keys", async () => {
     await savePretrained(make(), folder);
     expect(JSON.parse(readFileSync(file('config.json'), 'utf8'))).toMatchObject({
