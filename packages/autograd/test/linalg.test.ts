@@ -3,7 +3,7 @@
  * is composed against finite differences to second order, and what becomes of gradients where there is none.
  */
 import { readFileSync } from 'node:fs';
-import { grad, gradcheck } from '@infinigrad/autograd';
+import { detectAnomaly, grad, gradcheck } from '@infinigrad/autograd';
 import { eye, fromData, Key, multiDot, withBackend, type Shape, type Tensor } from '@infinigrad/tensor';
 import { describe, expect, it } from 'vitest';
 import { expectClose, leaf, list, t, thrownBy } from './support.ts';
@@ -237,6 +237,18 @@ describe('where a rule could divide by 0', () => {
       [0.6, 0, 0, 0.8, 0, 0],
       1e-14,
     );
+  });
+  it('nothing on the way there is NaN or infinite', () => {
+    const low = t([
+      [3, 0, 0],
+      [4, 0, 0],
+    ]);
+    detectAnomaly(() => {
+      gradientOf((x) => x.eigvalsh().square().sum(), identity(3));
+      gradientOf((x) => x.svdvals().square().sum(), low);
+      gradientOf((x) => x.det(), low.matmul(low.transpose()));
+      for (const order of [0.5, 1.5, 2, 3]) gradientOf((x) => x.vectorNorm(order), t([0, 0]));
+    });
   });
   it('vectors of equal values have none, and say so', () => {
     const weights = t([
