@@ -29,7 +29,6 @@ export class Selection {
   readonly #cuts: boolean;
   /** Whether any token is an index or a mask. */
   readonly #gathers: boolean;
-  #made: Gathering | null = null;
 
   constructor(op: string, x: Tensor, items: readonly IndexItem[]) {
     this.#op = op;
@@ -52,15 +51,16 @@ export class Selection {
 
   /** The selected shape. Throws a BackendError where a mask decides it that cannot be read at once. */
   get shape(): Shape {
-    return this.#shapeOf(this.#rangedShape());
+    const ranged = this.#rangedShape();
+    return this.#shapeOf(ranged, this.#gathering(ranged));
   }
 
   /** The selected elements: a view where no index tensor, mask or array of places is among the items. */
   get(): Tensor {
     const ranged = this.#takeRanges();
-    const shape = this.#shapeOf(ranged.shape);
-    if (!this.#gathers) return reshaped(ranged, shape);
     const gathering = this.#gathering(ranged.shape);
+    const shape = this.#shapeOf(ranged.shape, gathering);
+    if (!gathering) return reshaped(ranged, shape);
     const picked = merge(ranged, gathering).indexSelect(gathering.before.length, gathering.places);
     return reshaped(picked, shape);
   }
@@ -94,26 +94,14 @@ export class Selection {
     const x = this.#x;
     const given = beside(value, x);
     const mask = given.rank === 0 ? this.#soleMask() : null;
-    if (mask) return mask.where(change === 'set' ? given : x[meets[change]](given), x);
+    if (mask) return mask.where(meet(change, x, given), x);
     const ranged = this.#takeRanges();
-    const spread = this.#spread(given, this.#shapeOf(ranged.shape));
-    const changed = this.#gathers ? this.#scatter(change, ranged, spread) : meet(change, ranged, spread);
-    return this.#gathers && !this.#cuts ? changed : x.sliceScatter(changed, this.#ranges);
-  }
-
-  /** The ranged tensor with the value at the gathered places. */
-  #scatter(change: Change, ranged: Tensor, value: Tensor): Tensor {
     const gathering = this.#gathering(ranged.shape);
-    const { places, before, after } = gathering;
-    const axis = before.length;
-    const whole = merge(ranged, gathering);
-    const source = reshaped(value, [...before, places.size, ...after]);
-    const index = reshaped(places, [places.size]);
-    const changed =
-      change === 'add'
-        ? whole.indexAdd(axis, index, source)
-        : whole[scatters[change]](axis, stretchedAlong(index, axis, source.shape), source);
-    return unmerge(changed, gathering, ranged.shape);
+    const spread = this.#spread(given, this.#shapeOf(ranged.shape, gathering));
+    const changed = gathering
+      ? scatter(change, ranged, gathering, spread)
+      : meet(change, ranged, reshaped(spread, ranged.shape));
+    return gathering && !this.#cuts ? changed : x.sliceScatter(changed, this.#ranges);
   }
 
   /** A mask that is all there is: what a single number does to it needs no places. */
@@ -146,18 +134,19 @@ export class Selection {
     return this.#cuts ? views.slice.infer([this.#x], { ranges: this.#ranges }, this.#op).shape : shape;
   }
 
-  #shapeOf(ranged: Shape): Shape {
+  #shapeOf(ranged: Shape, gathering: Gathering | null): Shape {
     const sizes = (tokens: readonly Token[]): number[] =>
       tokens.flatMap((token) =>
         token.kind === 'range' ? ranged[token.axis]! : token.kind === 'new' ? 1 : [],
       );
-    if (!this.#gathers) return sizes(this.#tokens);
+    if (!gathering) return sizes(this.#tokens);
     const [before, after] = around(this.#tokens);
-    return [...sizes(before), ...this.#gathering(ranged).met, ...sizes(after)];
+    return [...sizes(before), ...gathering.met, ...sizes(after)];
   }
 
-  #gathering(ranged: Shape): Gathering {
-    return (this.#made ??= gatheringOf(this.#op, this.#x, this.#tokens, ranged));
+  // Made anew each time: what one scope makes is gone when the next one asks.
+  #gathering(ranged: Shape): Gathering | null {
+    return this.#gathers ? gatheringOf(this.#op, this.#x, this.#tokens, ranged) : null;
   }
 }
 
@@ -166,10 +155,21 @@ export function beside(value: Operand, x: Tensor): Tensor {
   return value instanceof Tensor ? value : scalar(value, scalarDType(value, x.dtype), x.backend);
 }
 
-/** What is there and a value of the selected shape, in the shape of what is there. */
-function meet(change: Change, there: Tensor, value: Tensor): Tensor {
-  const given = reshaped(value, there.shape);
-  return change === 'set' ? given : there[meets[change]](given);
+const meet = (change: Change, there: Tensor, value: Tensor): Tensor =>
+  change === 'set' ? value : there[meets[change]](value);
+
+/** The ranged tensor with the value at the gathered places. */
+function scatter(change: Change, ranged: Tensor, gathering: Gathering, value: Tensor): Tensor {
+  const { places, before, after } = gathering;
+  const axis = before.length;
+  const whole = merge(ranged, gathering);
+  const source = reshaped(value, [...before, places.size, ...after]);
+  const index = reshaped(places, [places.size]);
+  const changed =
+    change === 'add'
+      ? whole.indexAdd(axis, index, source)
+      : whole[scatters[change]](axis, stretchedAlong(index, axis, source.shape), source);
+  return unmerge(changed, gathering, ranged.shape);
 }
 
 /** A vector stretched along an axis of a shape, without a copy. */

@@ -264,9 +264,14 @@ describe('what it costs', () => {
     expect(opsOf(() => x.at(mask).set(1))).toEqual(['where']);
     expect(opsOf(() => x.at(mask).add(1))).toEqual(['add', 'where']);
   });
-  it('nothing but the result outlives a scope', () => {
-    const y = scope(() => x.at(places, [[1], [3]]).mul(2));
-    expect(y.shape).toEqual([3, 4, 5]);
+  it('one selection serves many scopes', () => {
+    const selections = [x.at(places, [[1], [3]]), x.at(x.eq(0)), x.at(places, ':', places), x.at('::2', -1)];
+    for (const selection of selections) {
+      const { shape } = selection;
+      const first = scope(() => selection.set(2));
+      expect(scope(() => selection.get()).shape).toEqual(shape);
+      expect(first.sum().itemSync()).toBe(2 * selection.get().size);
+    }
   });
 });
 
