@@ -1,6 +1,16 @@
 /** Every op on a batch is the stack of the op on each example, whichever inputs have the batch and along whichever axes. */
 import { unrolledOps, vmap } from '@infinigrad/autograd';
-import { apply, opNames, recordOf, stack, type OpName, type Tensor } from '@infinigrad/tensor';
+import {
+  apply,
+  opNames,
+  opTable,
+  recordOf,
+  stack,
+  zeros,
+  type Batch,
+  type OpName,
+  type Tensor,
+} from '@infinigrad/tensor';
 import { drawFrom, expectAllClose, fillSample, inputsOf, type Generator } from '@infinigrad/tensor/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -40,7 +50,7 @@ function drawBatch(g: Generator, op: OpName): DrawnBatch {
   };
 }
 
-function batches(op: OpName): void {
+function batches(op: OpName, numRuns = runs): void {
   const law = fc.property(fc.gen(), (g) => {
     const { attrs, examples, inputs, inAxes } = drawBatch(g, op);
     const each = examples.map((xs) => apply(op, xs, attrs));
@@ -57,7 +67,7 @@ function batches(op: OpName): void {
     expect(all.dtype).toBe(each[0]!.dtype);
     expectAllClose(all, stack(each, outAxes), { rtol: 1e-11, atol: 1e-11 });
   });
-  fc.assert(law, { numRuns: runs });
+  fc.assert(law, { numRuns });
 }
 
 describe.each(opNames)('%s', (op) => {
@@ -75,16 +85,48 @@ it('of no example has the shape that it has of some', () => {
   fc.assert(law, { numRuns: 5 * runs });
 });
 
-it.skip('unrolled', () => {
-  const all = new Map<string, number>();
-  for (const op of opNames) {
-    const g = fc.sample(fc.gen(), { numRuns: 20, seed: 1 });
-    for (const one of g)
-      for (const [name, n] of unrolledOps(() => {
-        const { attrs, inputs, inAxes } = drawBatch(one, op);
-        vmap((...xs: Tensor[]) => apply(op, xs, attrs), { inAxes })(...inputs);
-      }))
-        all.set(`${op}:${name}`, (all.get(`${op}:${name}`) ?? 0) + n);
-  }
-  console.log([...all]);
+/** Ops that may run example by example; a new one should rather say in its record how a batch runs at once. */
+const mayUnroll: ReadonlySet<OpName> = new Set();
+
+describe('example by example', () => {
+  const table = opTable as unknown as Record<OpName, { batch?: Batch; readonly kind: string }>;
+  const withoutBatch = <T>(op: OpName, body: () => T): T => {
+    const record = table[op];
+    const { batch } = record;
+    delete record.batch;
+    try {
+      return body();
+    } finally {
+      if (batch) record.batch = batch;
+    }
+  };
+  const unrollable = opNames.filter((op) => table[op].kind === 'structured' || table[op].kind === 'view');
+
+  it.each(unrollable)('%s is as right, where its record says nothing of batches', (op) =>
+    withoutBatch(op, () => {
+      const seen = unrolledOps(() => batches(op, 20));
+      expect(seen.get(op)).toBe(20);
+    }),
+  );
+  it('runs no op of the table whose record says how a batch runs', () => {
+    const once = fc.property(fc.constantFrom(...opNames), fc.gen(), (op, g) => {
+      const { attrs, inputs, inAxes } = drawBatch(g, op);
+      const seen = unrolledOps(() => vmap((...xs: Tensor[]) => apply(op, xs, attrs), { inAxes })(...inputs));
+      expect([...seen.keys()].filter((name) => !mayUnroll.has(name))).toEqual([]);
+    });
+    fc.assert(once, { numRuns: 5 * runs });
+  });
+  it('is counted by every listener around it, and by none that has ended', () => {
+    const call = (): unknown => vmap((x: Tensor) => x.cumsum())(zeros([2, 3]));
+    withoutBatch('cumsum', () => {
+      let inner: ReadonlyMap<OpName, number> = new Map();
+      const outer = unrolledOps(() => {
+        call();
+        inner = unrolledOps(call);
+      });
+      call();
+      expect([[...inner], [...outer]]).toEqual([[['cumsum', 1]], [['cumsum', 2]]]);
+    });
+    expect([...unrolledOps(call)]).toEqual([]);
+  });
 });
