@@ -17,7 +17,7 @@ import { drawLayout, expectAllClose, realise } from '@infinigrad/tensor/testing'
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fourierMethods } from '../../src/compositions/fourier.ts';
-import { rootOfUnity } from '../../src/math/fourier.ts';
+import { rootOfUnity } from '../../src/math/fourier-passes.ts';
 import { runs } from '../support.ts';
 
 const flat = (x: Tensor): number[] => Array.from(x.dataSync());

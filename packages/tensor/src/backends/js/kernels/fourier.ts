@@ -1,5 +1,6 @@
 /** Kernels: discrete Fourier transforms of complex numbers held as pairs. */
-import { rootOfUnity, transformOf } from '../../../math/fourier.ts';
+import { rootOfUnity } from '../../../math/fourier-passes.ts';
+import { transformOf } from '../../../math/fourier.ts';
 import type { BufferView, KernelCall } from '../../backend.ts';
 import { arrayOf, positions, withoutAxis } from './walk.ts';
 
