@@ -4,7 +4,16 @@
  */
 import { readFileSync } from 'node:fs';
 import { gradcheck } from '@infinigrad/autograd';
-import { compositions, fromData, sizeOf, withBackend, type Shape, type Tensor } from '@infinigrad/tensor';
+import {
+  compositions,
+  fromData,
+  memoryStats,
+  scope,
+  sizeOf,
+  withBackend,
+  type Shape,
+  type Tensor,
+} from '@infinigrad/tensor';
 import { describe, expect, it } from 'vitest';
 import { expectClose, list, spread } from './support.ts';
 
@@ -104,4 +113,19 @@ it('of equal maxima all share in maxPool2d; with indices the first has it all', 
   first.maxPool2dWithIndices(2).values.sum().backward();
   expectClose(list(all.grad!), [1 / 3, 1 / 3, 0, 1 / 3], 1e-15);
   expectClose(list(first.grad!), [1, 0, 0, 0], 0);
+});
+
+it('in f32 nothing but the result of a convolution lies in memory until the backward pass', () => {
+  withBackend('wasm', () =>
+    scope(() => {
+      const [x, w] = [spread([2, 4, 16, 16]).cast('f32'), spread([8, 4, 3, 3], 1).cast('f32')];
+      for (const leaf of [x, w]) leaf.requireGrad();
+      x.conv2d(w);
+      const before = memoryStats().bytes;
+      const y = x.conv2d(w, { padding: 1 });
+      expect(memoryStats().bytes - before).toBe(4 * y.size);
+      y.sum().backward();
+      expect([x.grad!.shape, w.grad!.shape]).toEqual([x.shape, w.shape]);
+    }),
+  );
 });
