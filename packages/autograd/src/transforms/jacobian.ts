@@ -194,6 +194,7 @@ export function hessian<X extends Tree, Rest extends readonly unknown[]>(
   f: (x: X, ...rest: Rest) => Tensor,
   options: HessianOptions = {},
 ): (x: X, ...rest: Rest) => JacobianOf<X, X> {
+  checkChunkSize('hessian', options);
   return jacobian(grad(f), { ...options, mode: 'forward' });
 }
 

@@ -4,10 +4,10 @@ import { apply, isFloat, Key, opNames, zerosLike, type OpName, type Tensor } fro
 import { callsOf, holdsForCalls, inputsOf } from '@infinigrad/tensor/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { runs } from '../support.ts';
+import { list, runs } from '../support.ts';
 
 const inner = (x: Tensor, y: Tensor): number => {
-  const [a, b] = [x.dataSync(), y.dataSync()];
+  const [a, b] = [list(x), list(y)];
   return a.reduce((total, v, i) => total + v * b[i]!, 0);
 };
 

@@ -19,10 +19,10 @@ import {
   GradientError,
   memoryStats,
   ones,
+  ops,
   scope,
   tensor,
   withBackend,
-  zerosLike,
   type Tensor,
 } from '@infinigrad/tensor';
 import fc from 'fast-check';
@@ -380,7 +380,8 @@ describe('errors', () => {
     expect(
       thrownBy(() =>
         jvp(
-          (): Tensor => {
+          (x: Tensor): Tensor => {
+            x.add(1);
             throw failure;
           },
           [t([1])],
@@ -388,6 +389,19 @@ describe('errors', () => {
         ),
       ),
     ).toBe(failure);
-    expect(list(zerosLike(t([1])))).toEqual([0]);
+    // Were it still at work, this op would be refused.
+    const step = { learningRate: 1, beta1: 0, beta2: 0, eps: 1, weightDecay: 0, step: 1, gradientScale: 1 };
+    let escaped = t([1]);
+    thrownBy(() =>
+      jvp(
+        (y: Tensor): Tensor => {
+          escaped = y;
+          throw failure;
+        },
+        [t([1])],
+        [t([1])],
+      ),
+    );
+    expect(ops.adamWStep(escaped, escaped, escaped, escaped, step).shape).toEqual([3, 1]);
   });
 });

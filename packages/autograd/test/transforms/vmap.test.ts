@@ -441,7 +441,8 @@ describe('errors', () => {
     const failure = new Error('of the function');
     expect(
       thrownBy(() =>
-        vmap((): Tensor => {
+        vmap((x: Tensor): Tensor => {
+          x.add(1);
           throw failure;
         })(xs),
       ),
