@@ -132,7 +132,7 @@ export const functions = {
   }),
   // Φ(x) + x φ(x)
   gelu: fromInput((g, x) => {
-    const distribution = x.mul(Math.SQRT1_2).erf().add(1).mul(0.5);
+    const distribution = x.ndtr();
     const density = x
       .square()
       .mul(-0.5)

@@ -8,7 +8,6 @@ import { aboveOne, betweenSteps, distinct, nonzero, positive, real, truth, unit 
 import { anyDType, binary, floats, numeric, refused, unary } from './families.ts';
 import type { Domain, ElementwiseRecord, Operand } from './record.ts';
 
-const half = ir.constant(0.5);
 const sigmoid = (x: ir.Term): ir.Expr => ir.div(1, ir.add(1, ir.exp(ir.neg(x))));
 const isTrue = (x: ir.Term): ir.Expr => ir.ne(x, 0);
 const twoRootTwoOverPi = 2 * Math.sqrt(2 / Math.PI);
@@ -133,7 +132,7 @@ export const functions = {
   }),
   gelu: unary({
     doc: 'x · Φ(x) with the exact normal distribution function (arXiv 1606.08415).',
-    define: (x) => ir.mul(ir.mul(half, x), ir.add(1, ir.erf(ir.mul(x, Math.SQRT1_2)))),
+    define: (x) => ir.mul(x, ir.ndtr(x)),
     flops: 14,
   }),
   geluTanh: unary({

@@ -4,7 +4,18 @@ import { call, f32x4, f64x2, i32, i32x4, select, v128, type V128, type Value } f
 import type { MathFunction } from '../host-functions.ts';
 import type { MathContext } from '../math/context.ts';
 import { erf32, exp32, tanh32 } from '../math/single.ts';
-import { expm164, largestAngle, log1064, log1p64, log264, log64, pow64, sine64 } from '../math/wide.ts';
+import {
+  erfc64,
+  expm164,
+  largestAngle,
+  log1064,
+  log1p64,
+  log264,
+  log64,
+  ndtr64,
+  pow64,
+  sine64,
+} from '../math/wide.ts';
 import { asF32, asF64, asI32, asKind, keep, type Lanes } from './lanes.ts';
 
 type Unary32 = (m: MathContext, x: V128) => V128;
@@ -45,6 +56,8 @@ const wide: Partial<Record<UnaryIntrinsic, Unary32>> = {
   log2: log264,
   log10: log1064,
   log1p: log1p64,
+  erfc: erfc64,
+  ndtr: ndtr64,
 };
 
 /** On integers; the others leave an integer as it is. */
