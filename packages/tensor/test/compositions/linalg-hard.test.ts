@@ -2,9 +2,23 @@
  * Factorisations of matrices that are hard: nearly or wholly singular, graded over many orders of magnitude, with equal
  * eigenvalues, huge or tiny, large. Residuals and orthogonality are held to a small multiple of n times f64's rounding.
  */
-import { eye, fromData, Key, zeros, type Tensor } from '@infinigrad/tensor';
+import {
+  contiguousLayout,
+  eye,
+  fromData,
+  Key,
+  recordOf,
+  ValueError,
+  zeros,
+  type BufferView,
+  type KernelCall,
+  type OpName,
+  type Tensor,
+} from '@infinigrad/tensor';
 import fc, { type Stream } from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { pinv, svdPacked } from '../../src/backends/js/kernels/linalg/svd.ts';
+import { eighPacked } from '../../src/backends/js/kernels/linalg/symmetric.ts';
 import { range } from '../naive.ts';
 import { runs } from '../support.ts';
 
@@ -188,6 +202,34 @@ it('one NaN or infinity among many elements is noticed', () => {
       expect(() => a.pinv()).toThrow('NaN or infinite');
       expect(() => a.eigh()).toThrow('NaN or infinite');
     }
+});
+
+describe('an iteration that does not settle', () => {
+  const view = (shape: readonly number[], data: Float64Array): BufferView => ({
+    buffer: data,
+    dtype: 'f64',
+    ...contiguousLayout(shape),
+  });
+  const kernels = { eighPacked, svdPacked, pinv };
+  it.each(Object.entries(kernels))(
+    'is an error of %s, with the place and the number of sweeps',
+    (op, kernel) => {
+      const x = normal(50, 2, 9).reshape([2, 3, 3]);
+      const rows = { eighPacked: 4, svdPacked: 7, pinv: 3 }[op]!;
+      const call: KernelCall = {
+        op,
+        record: recordOf(op as OpName),
+        inputs: [view([2, 3, 3], x.dataSync() as Float64Array)],
+        output: view([2, rows, 3], new Float64Array(2 * rows * 3)),
+        attrs: { rtol: 0 },
+      };
+      expect(() => kernel(call, 0)).toThrow(
+        `${op}: no convergence in 0 sweeps (batch index [0]): [2, 3, 3] f64`,
+      );
+      expect(() => kernel(call, 1)).toThrow(ValueError);
+      expect(() => kernel(call)).not.toThrow();
+    },
+  );
 });
 
 describe('known spectra', () => {

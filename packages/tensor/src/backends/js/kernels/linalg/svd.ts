@@ -57,10 +57,10 @@ function turnRows({ columns, data }: Matrix, i: number, j: number, c: number, s:
 /**
  * Turns the rows of Y, and those of W alike, until all of Y's are perpendicular. @returns false where they do not come to be
  */
-function orthogonalise(y: Matrix, w: Matrix): boolean {
+function orthogonalise(y: Matrix, w: Matrix, sweeps: number): boolean {
   const { rows, columns: n, data } = y;
   const tolerance = epsilon * Math.sqrt(Math.max(16, n));
-  for (let sweep = 0; sweep < maxSweeps; sweep++) {
+  for (let sweep = 0; sweep < sweeps; sweep++) {
     let turned = false;
     for (let i = 0; i < rows; i++) {
       for (let j = i + 1; j < rows; j++) {
@@ -101,9 +101,9 @@ export interface Svd {
  * A = U S Vᵀ with min(m, n) singular values; null where the rotations do not settle. Works on R of A P = Q R: with
  * W R = S Zᵀ of perpendicular rows, U is Q Wᵀ and V is P Z.
  */
-export function svd(a: Matrix): Svd | null {
+export function svd(a: Matrix, sweeps = maxSweeps): Svd | null {
   if (a.rows < a.columns) {
-    const flipped = svd(transposed(a));
+    const flipped = svd(transposed(a), sweeps);
     return flipped && { values: flipped.values, u: flipped.v, v: flipped.u };
   }
   const { rows: m, columns: n } = a;
@@ -112,7 +112,7 @@ export function svd(a: Matrix): Svd | null {
   for (let i = 0; i < m * n; i++) scaled.data[i] = a.data[i]! / scale;
   const { mirrors, r: y, order } = pivotedQr(scaled);
   const w = identity(n);
-  if (!orthogonalise(y, w)) return null;
+  if (!orthogonalise(y, w, sweeps)) return null;
   restore(w);
   const lengths = Float64Array.from({ length: n }, (_, i) => {
     const length = Math.sqrt(dotRows(y.data, i * n, y.data, i * n, n));
@@ -145,21 +145,25 @@ function fillUp({ rows: n, data }: Matrix, done: number): void {
     data.set(rest.data.subarray(i * (n - done), (i + 1) * (n - done)), i * n + done);
 }
 
-function settled(call: KernelCall, place: Place): { readonly a: Matrix; readonly result: Svd } {
+function settled(
+  call: KernelCall,
+  place: Place,
+  sweeps: number,
+): { readonly a: Matrix; readonly result: Svd } {
   const a = place.input(0);
   checkFinite(call, a, place.says);
-  const result = svd(a);
+  const result = svd(a, sweeps);
   if (!result)
-    throw new ValueError(call.op, place.says(`no convergence in ${maxSweeps} sweeps`), {
+    throw new ValueError(call.op, place.says(`no convergence in ${sweeps} sweeps`), {
       operands: call.inputs,
     });
   return { a, result };
 }
 
 /** The singular values over U over V; the left vectors are turned the way all vectors are. */
-export function svdPacked(call: KernelCall): void {
+export function svdPacked(call: KernelCall, sweeps = maxSweeps): void {
   eachMatrix(call, 2, (place) => {
-    const { a, result } = settled(call, place);
+    const { a, result } = settled(call, place, sweeps);
     const { values, u, v } = result;
     const k = values.length;
     const out = new Float64Array((1 + a.rows + a.columns) * k);
@@ -174,10 +178,10 @@ export function svdPacked(call: KernelCall): void {
 }
 
 /** V S⁺ Uᵀ, singular values up to `rtol` times the largest taken as 0. */
-export function pinv(call: KernelCall): void {
+export function pinv(call: KernelCall, sweeps = maxSweeps): void {
   const rtol = call.attrs['rtol'] as number;
   eachMatrix(call, 2, (place) => {
-    const { values, u, v } = settled(call, place).result;
+    const { values, u, v } = settled(call, place, sweeps).result;
     const k = values.length;
     const cutoff = rtol * (values[0] ?? 0);
     for (let i = 0; i < v.rows; i++)

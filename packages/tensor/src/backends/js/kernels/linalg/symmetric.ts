@@ -78,7 +78,7 @@ function turn({ columns, data }: Matrix, i: number, c: number, s: number): void 
  * Turns T into its eigenvalues, and Q's rows into the eigenvectors: QL steps with Wilkinson's shift, each chasing a bulge
  * from the end of an uncoupled block to its beginning. @returns false where a coupling does not die away
  */
-function diagonalise({ diagonal: d, beside: e, vectors }: Tridiagonal): boolean {
+function diagonalise({ diagonal: d, beside: e, vectors }: Tridiagonal, sweeps: number): boolean {
   const n = d.length;
   for (let low = 0; low < n; low++)
     for (let sweep = 0; ; sweep++) {
@@ -86,7 +86,7 @@ function diagonalise({ diagonal: d, beside: e, vectors }: Tridiagonal): boolean 
       while (high < n - 1 && Math.abs(e[high]!) > epsilon * (Math.abs(d[high]!) + Math.abs(d[high + 1]!)))
         high++;
       if (high === low) break;
-      if (sweep === maxSweeps) return false;
+      if (sweep === sweeps) return false;
       // The eigenvalue of the leading 2 × 2 block that is nearer to its first element.
       const half = (d[low + 1]! - d[low]!) / (2 * e[low]!);
       const root = Math.sqrt(half * half + 1);
@@ -123,7 +123,10 @@ function diagonalise({ diagonal: d, beside: e, vectors }: Tridiagonal): boolean 
 }
 
 /** Eigenvalues, ascending, and the eigenvectors as rows; null where the iteration does not settle. */
-export function eigen(a: Matrix): { readonly values: Float64Array; readonly vectors: Matrix } | null {
+export function eigen(
+  a: Matrix,
+  sweeps = maxSweeps,
+): { readonly values: Float64Array; readonly vectors: Matrix } | null {
   const n = a.rows;
   const scale = largestOf(a.data) || 1;
   const b = zeroMatrix(n, n);
@@ -131,7 +134,7 @@ export function eigen(a: Matrix): { readonly values: Float64Array; readonly vect
     for (let j = 0; j < n; j++)
       b.data[i * n + j] = (a.data[i * n + j]! / scale + a.data[j * n + i]! / scale) / 2;
   const t = tridiagonalise(b);
-  if (!diagonalise(t)) return null;
+  if (!diagonalise(t, sweeps)) return null;
   const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => t.diagonal[i]! - t.diagonal[j]!);
   const vectors = zeroMatrix(n, n);
   order.forEach((from, to) => {
@@ -159,14 +162,14 @@ export function checkFinite(
     throw new ValueError(op, says('the matrix holds NaN or infinite elements'), { operands: inputs });
 }
 
-export function eighPacked(call: KernelCall): void {
+export function eighPacked(call: KernelCall, sweeps = maxSweeps): void {
   eachMatrix(call, 2, (place) => {
     const a = place.input(0);
     const n = a.rows;
     checkFinite(call, a, place.says);
-    const result = eigen(a);
+    const result = eigen(a, sweeps);
     if (!result)
-      throw new ValueError(call.op, place.says(`no convergence in ${maxSweeps} sweeps`), {
+      throw new ValueError(call.op, place.says(`no convergence in ${sweeps} sweeps`), {
         operands: call.inputs,
       });
     const out = new Float64Array((n + 1) * n);
