@@ -6,6 +6,7 @@ import { dtypes, isFloat, isHalf, promote, type DType } from './dtype.ts';
 import { BackendError, DTypeError, InfinigradError } from './errors.ts';
 import { execute, type OpCall } from './execute.ts';
 import { defer } from './fusion.ts';
+import { fusingScope, scope } from './memory/scope.ts';
 import type { Attrs, FreeFunctions, FusedRecord, OpRecord, Plan, Promotion } from './ops/record.ts';
 import { recordOf, type OpName } from './ops/table.ts';
 import type { Tensor } from './tensor.ts';
@@ -113,7 +114,8 @@ export function apply(op: OpName, inputs: readonly Tensor[], attrs: Attrs = noAt
 
 /**
  * f16 and bf16 are storage: what is computed with them is computed in f32, and rounded once. The casts are ops like any
- * other, so that a gradient comes back in the dtype of its input.
+ * other, so that a gradient comes back in the dtype of its input. In a scope that fuses, elementwise ops and their casts
+ * are one pass over memory, and what was widened is given back at once.
  */
 function applyWide(
   op: OpName,
@@ -122,9 +124,19 @@ function applyWide(
   attrs: Attrs,
   { dtype }: Plan,
 ): Tensor {
-  const wide = inputs.map((x) => (isHalf(x.dtype) ? apply('cast', [x], { dtype: 'f32' }) : x));
-  const output = chain({ op, inputs: wide, plan: record.infer(wide, attrs, op) });
-  return isHalf(dtype) ? apply('cast', [output], { dtype }) : output;
+  const compute = (): Tensor => {
+    const known = new Map<Tensor, Tensor>();
+    const widen = (x: Tensor): Tensor => {
+      if (!isHalf(x.dtype)) return x;
+      const wide = known.get(x) ?? apply('cast', [x], { dtype: 'f32' });
+      known.set(x, wide);
+      return wide;
+    };
+    const wide = inputs.map(widen);
+    const output = chain({ op, inputs: wide, plan: record.infer(wide, attrs, op) });
+    return isHalf(dtype) ? apply('cast', [output], { dtype }) : output;
+  };
+  return fusingScope() ? compute() : scope(compute, { fuse: true });
 }
 
 /** @returns whether any of them is of 16 bits */

@@ -25,7 +25,7 @@ import { describe, expect, it } from 'vitest';
 const wasm = getBackend('wasm');
 const js = getBackend('js');
 
-const dtypes = ['f32', 'f64', 'i32', 'u8', 'bool'] as const satisfies DType[];
+const dtypes = ['f32', 'f64', 'f16', 'bf16', 'i32', 'u8', 'bool'] as const satisfies DType[];
 const sums = ['f32', 'f64', 'i32', 'u8'] as const satisfies DType[];
 const sizes = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 130] as const;
 

@@ -32,10 +32,10 @@ export function copyElements(engine: Engine, from: BufferView, to: BufferView): 
   }
   // A single element lies any way one likes.
   const run = inner < 0 || (target[inner] === 1 && source[inner] === 1);
-  const across = run || width <= 2 || target[inner] !== 1 ? -1 : source.indexOf(1);
+  const across = run || width === 1 || target[inner] !== 1 ? -1 : source.indexOf(1);
   const nest = nestOf(engine, from, to, sizes, target, source);
   if (across >= 0 && sizes[across]! >= fewestAcross && sizes[inner]! >= fewestAcross)
-    copyAcross(engine, nest, width as 4 | 8, across);
+    copyAcross(engine, nest, width as 2 | 4 | 8, across);
   else if (run) runNest(engine, runKernel(engine, width), inBytes(nest, width), runNanoseconds);
   else runNest(engine, stepKernel(engine, width), nest, stepNanoseconds);
 }
@@ -69,7 +69,12 @@ function inBytes({ sizes, pointers, steps: [target, source] }: Nest, width: Widt
 }
 
 /** @param across the axis along which the source has no gaps: it becomes that of the rows */
-function copyAcross(engine: Engine, { sizes, pointers, steps }: Nest, width: 4 | 8, across: number): void {
+function copyAcross(
+  engine: Engine,
+  { sizes, pointers, steps }: Nest,
+  width: 2 | 4 | 8,
+  across: number,
+): void {
   const kernel = engine.kernels.get(`copy across ${width}`, (module) => buildTranspose(module, width))[
     'copy'
   ]!;

@@ -19,10 +19,11 @@ export const rowsAtOnce = 8;
 const columnsAtOnce = 64;
 
 /** copy(…) as `nestParameters` names them, where the source's rows and the target's columns lie side by side. */
-export function buildTranspose(module: ModuleBuilder, width: 4 | 8): void {
+export function buildTranspose(module: ModuleBuilder, width: 2 | 4 | 8): void {
   const fn = module.function('copy', allI32(nestParameters));
   const p = parameters(fn, nestParameters);
-  const lanes = 16 / width;
+  // Words of 16 bits are moved one by one.
+  const lanes = width === 2 ? 1 : 16 / width;
   const [from, to, part, start, rows, row] = Array.from({ length: 6 }, () => fn.local('i32')) as [
     Local<'i32'>,
     Local<'i32'>,
@@ -43,7 +44,7 @@ export function buildTranspose(module: ModuleBuilder, width: 4 | 8): void {
     const step = (columns: number): void =>
       fn.steps(left, columns, () => {
         const sources = Array.from({ length: columns }, (_, j) => fn.let(at(from, p.sourceColumn, j)));
-        if (columns === lanes && count % lanes === 0)
+        if (columns > 1)
           for (let i = 0; i < count; i += lanes) {
             const vectors = sources.map((source) => fn.let(v128.load(source, i * width)));
             turn(fn, vectors).forEach((v, k) => fn.do(v128.store(lines[i + k]!, v)));
@@ -55,7 +56,7 @@ export function buildTranspose(module: ModuleBuilder, width: 4 | 8): void {
         fn.set(from, i32.add(sources.at(-1)!, p.sourceColumn));
         for (const line of lines) fn.advance(line, columns * width);
       });
-    if (count % lanes === 0) step(lanes);
+    if (lanes > 1 && count % lanes === 0) step(lanes);
     step(1);
     fn.advance(row, count);
   };
