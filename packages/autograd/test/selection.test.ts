@@ -108,6 +108,19 @@ describe('repeated places', () => {
       expect(gradientOf(source)).toEqual(dSource);
     }
   });
+  it('of scatterMul, many for a place: each the product of all others', () => {
+    for (const count of [4, 5, 8, 9, 17]) {
+      const values = Array.from({ length: count }, (_, i) => (i % 3 === 0 ? 2 : i % 3 === 1 ? -1 : 0.5));
+      const places = values.map((_, i) => (i === 2 ? 0 : 1));
+      const source = leaf(values);
+      t([3, 4]).scatterMul(0, i32(places), source).sum().backward();
+      expect(gradientOf(source)).toEqual(
+        values.map((_, i) =>
+          values.reduce((a, v, j) => (j !== i && places[j] === places[i] ? a * v : a), 3 + places[i]!),
+        ),
+      );
+    }
+  });
   it('of scatterMul with two zeros for a place, the second derivative is that of the two', () => {
     const index = fromData(Int32Array.of(1, 0, 1, 1), [4]);
     gradcheck((x, s) => x!.scatterMul(0, index, s!), [t([2, 3]), t([0, 4, 5, 0])], { order: 2 });
