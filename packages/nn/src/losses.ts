@@ -56,14 +56,14 @@ function smoothed(plain: Tensor, logits: Tensor, counted: Tensor, s: number): Te
   return plain.mul(1 - s).add(counted.where(evenly, 0).mul(s));
 }
 
-/** Where the targets can be read at once; elsewhere it is up to the backend's gather to notice. */
+/** Where the targets can be read at once; elsewhere (on a device, inside a vmap) it is up to the backend's gather to notice. */
 function checkTargets(
   targets: Tensor,
   classes: number,
   ignoreIndex: number,
   operands: readonly Tensor[],
 ): void {
-  if (!targets.backend.synchronous) return;
+  if (!targets.backend.synchronous || targets.storage.unreadable) return;
   for (const target of targets.dataSync())
     if ((target < 0 || target >= classes) && target !== ignoreIndex)
       throw new IndexError('crossEntropy', `target ${target} is out of range for ${classes} classes`, {
