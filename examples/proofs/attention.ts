@@ -9,7 +9,11 @@ const width = 4;
 export class Attention {
   readonly #weights = [0, 1, 2, 3].map((i) => new Key(i).normal([width, width], { dtype: 'f64' }));
 
-  constructor(readonly leaks: boolean = false) {}
+  readonly leaks: boolean;
+
+  constructor(leaks = false) {
+    this.leaks = leaks;
+  }
 
   forward(x: Tensor): Tensor {
     const [batch, time] = x.shape as [number, number, number];
