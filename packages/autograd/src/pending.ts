@@ -1,6 +1,18 @@
 /** Gradients on their way: added up, and given back as soon as they have been passed on. */
-import { openScope, storagesOf, type Scope, type Storage, type Tensor } from '@infinigrad/tensor';
-import type { Source } from './source.ts';
+import {
+  bytesPerElement,
+  openScope,
+  storagesOf,
+  type Scope,
+  type Storage,
+  type Tensor,
+} from '@infinigrad/tensor';
+import { Leaf, type Source } from './source.ts';
+
+/** A small part of a large tensor by itself: a leaf's gradient stays to the end of the pass, what it lies in need not. */
+function compact(g: Tensor): Tensor {
+  return g.storage.bytes > 2 * g.size * bytesPerElement(g.dtype) ? g.clone() : g;
+}
 
 export class Pending {
   /** The gradient so far, by where it arrives. */
@@ -21,7 +33,7 @@ export class Pending {
 
   add(source: Source, g: Tensor): void {
     const before = this.gradients.get(source);
-    const sum = before ? before.add(g) : g;
+    const sum = before ? before.add(g) : this.#scope && source instanceof Leaf ? compact(g) : g;
     this.#put(source, sum);
     if (before) this.#leave(before);
   }

@@ -41,7 +41,6 @@ export function peakOf(body: () => void): number {
   let peak = before;
   const stop = intercept((call, next) => {
     const output = next(call);
-    output.storage.settle();
     peak = Math.max(peak, memoryStats().bytes);
     return output;
   });
