@@ -7,6 +7,8 @@ const seluScale = 1.0507009873554805;
 const seluAlpha = 1.6732632423543772;
 
 export const activations = {
+  // 2 max(x, 0)
+  relu2: fromInput((g, x) => g.mul(x.relu().mul(2))),
   logSigmoid: fromInput((g, x) => g.mul(x.neg().sigmoid())),
   // t + x (1 - t²) sigmoid(x) with t = tanh(softplus(x))
   mish: fromInput((g, x) => {

@@ -64,6 +64,13 @@ function shaped({
 }
 
 export const activations = {
+  relu2: unary({
+    doc: 'max(x, 0)² (arXiv 2109.08668).',
+    define: (x) => ir.mul(ir.max(x, 0), ir.max(x, 0)),
+    domain: nonzero,
+    flops: 2,
+    examples: [{ inputs: [{ shape: [4], values: [-2, 0, 0.5, 3] }], output: [0, 0, 0.25, 9] }],
+  }),
   logSigmoid: unary({
     doc: 'log(sigmoid(x)) = -log(1 + e⁻ˣ), without overflow.',
     define: (x) => ir.sub(ir.min(x, 0), ir.log1p(ir.exp(ir.neg(ir.abs(x))))),
