@@ -177,6 +177,16 @@ onEachKind(({ dtype }, test) => {
     ).toContain('sqrt: made an infinity in the gradient of input 0');
   });
 
+  test('what a backward of your own puts right on the way is right', () => {
+    const safe = customGradient(
+      (y: Tensor) => ({ output: y.sqrt(), saved: y }),
+      (g: Tensor, y) => y.gt(0).where(vjp((z: Tensor) => z.sqrt(), y).pullback(g)[0], 0),
+    );
+    const y = v(4, 0);
+    detectAnomaly(() => safe(y).sum().backward());
+    expect(gradientOf(y)).toEqual([0.25, 0]);
+  });
+
   test('a graph made while it was off tells what it can', () => {
     const y = v(0).sqrt();
     const error = thrownBy(() => detectAnomaly(() => y.sum().backward())) as NumericError;

@@ -212,6 +212,19 @@ onEachKind(({ normal, leaf: leafOf, dtype }, test) => {
       // 16 blocks: 4 between segments, 4 inside one, and one block.
       expect(peak / size).toBeLessThanOrEqual(18);
     });
+    test('of small gradients is small, though they are parts of something large', () => {
+      const gains = Array.from({ length: 16 }, (_, i) => leafOf([64], i));
+      const peak = peakOf(() =>
+        scope(() =>
+          gains
+            .reduce((y, gain) => checkpoint((z: Tensor) => z.rmsNorm(gain))(y), leafOf([64, 64]))
+            .sum()
+            .backward(undefined, { consume: true }),
+        ),
+      );
+      // What lies between the blocks, and one block; not another one for each gain.
+      expect(peak / size).toBeLessThanOrEqual(16 + 10);
+    });
     test('does not grow with the steps', () => {
       step(wrapped)();
       const { bytes } = memoryStats();

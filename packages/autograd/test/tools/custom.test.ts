@@ -193,6 +193,14 @@ describe('differentiated twice, in f64', () => {
       order: 2,
     });
   });
+  it('where an argument comes out as a result, what is saved is the argument', () => {
+    const scaled = customGradient(
+      (y: Tensor) => ({ output: y, saved: y }),
+      (g: Tensor, y) => g.mul(y),
+    );
+    const twice = grad((y: Tensor) => grad((z: Tensor) => scaled(z).sum())(y).sum());
+    expect(list(twice(t([3, 5])))).toEqual([1, 1]);
+  });
   it('one inside the other', () => {
     const outer = customGradient(
       (y: Tensor) => ({ output: square(y).sum(), saved: { y } }),

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { gradientOf, leaf, list, t, thrownBy } from '../support.ts';
 import { onEachKind, peakOf } from './kinds.ts';
 
-onEachKind(({ normal, leaf: leafOf }, test) => {
+onEachKind(({ normal, leaf: leafOf, dtype }, test) => {
   const model = (x: Tensor, w: Tensor): Tensor =>
     x.matmul(w).add(1).gelu().mul(0.5).tanh().softmax().matmul(w);
 
@@ -37,7 +37,8 @@ onEachKind(({ normal, leaf: leafOf }, test) => {
       });
     for (let i = 0; i < 5; i++) loop();
     expect(memoryStats().bytes).toBeLessThanOrEqual(before);
-    expect(loop()).toBeLessThanOrEqual(6 * bytes);
+    // In f32 on wasm the chain is one pass.
+    expect(loop()).toBeLessThanOrEqual((dtype === 'f32' ? 2 : 6) * bytes);
   });
   test('results go on to where no gradient is wanted', () => {
     const x = leafOf([3]);
