@@ -185,6 +185,11 @@ onEachKind(({ dtype }, test) => {
     const y = v(4, 0);
     detectAnomaly(() => safe(y).sum().backward());
     expect(gradientOf(y)).toEqual([0.25, 0]);
+    const later = found(() => {
+      safe(y).sum().backward();
+      v(0).pow(0.5).sum().backward();
+    });
+    expect(later.message).toContain('pow: made an infinity in the gradient of input 0 (by pow, ');
   });
 
   test('a graph made while it was off tells what it can', () => {
