@@ -101,6 +101,13 @@ function* changesIn(root: ts.Node, file: ts.SourceFile): Generator<Change> {
     for (const child of childrenOf(node)) yield* visit(child);
   };
   yield* visit(root);
+  // `linear(spread)`: the gradient is a function of another place.
+  if (ts.isPropertyAssignment(root) && ts.isCallExpression(root.initializer))
+    for (const node of root.initializer.arguments.filter(ts.isIdentifier)) {
+      const called = `${node.text} as (...a: never[]) => any`;
+      yield { kind: 'sign', node, to: `((...a: never[]) => (${called})(...a).neg())` };
+      yield { kind: 'factor', node, to: `((...a: never[]) => (${called})(...a).mul(1.001))` };
+    }
   for (const body of gradientsIn(root)) {
     const whole = text(body);
     yield { kind: 'sign', node: body, to: `(${whole}).neg()` };
@@ -153,7 +160,7 @@ function* returnsIn(node: ts.Node): Generator<ts.Expression> {
   else if (!ts.isFunctionLike(node)) for (const child of childrenOf(node)) yield* returnsIn(child);
 }
 
-/** The parts of a file that make up rules: entries of exported objects, and what they stand on. */
+/** The parts of a file that make up rules: entries of tables, and what they stand on. */
 function partsOf(file: ts.SourceFile, known: ReadonlySet<string>): { node: ts.Node; ops: string[] }[] {
   const entries: { node: ts.Node; op: string }[] = [];
   const shared = new Map<string, ts.Node>();
@@ -162,12 +169,11 @@ function partsOf(file: ts.SourceFile, known: ReadonlySet<string>): { node: ts.No
     if (!ts.isVariableStatement(statement)) continue;
     for (const { name, initializer } of statement.declarationList.declarations) {
       if (!initializer || !ts.isIdentifier(name)) continue;
-      const exported = statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword);
-      if (!exported || !ts.isObjectLiteralExpression(initializer)) shared.set(name.text, initializer);
-      else
-        for (const property of initializer.properties)
-          if (property.name && ts.isIdentifier(property.name) && known.has(property.name.text))
-            entries.push({ node: property, op: property.name.text });
+      const rules = ts.isObjectLiteralExpression(initializer)
+        ? initializer.properties.filter(({ name: own }) => own && ts.isIdentifier(own) && known.has(own.text))
+        : [];
+      if (rules.length === 0) shared.set(name.text, initializer);
+      for (const rule of rules) entries.push({ node: rule, op: (rule.name as ts.Identifier).text });
     }
   }
   const uses = (node: ts.Node): Set<string> => {

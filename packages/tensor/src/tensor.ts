@@ -7,6 +7,7 @@ import type { Storage } from './memory/storage.ts';
 import type { CompositionMethods, OpMethods, ReadMethods } from './methods.ts';
 import type { ShapedMethods } from './types/methods.ts';
 
+// oxlint-disable-next-line no-unused-vars -- the class below has it too
 export interface Tensor<S extends Shape = Shape>
   extends
     ShapedMethods,

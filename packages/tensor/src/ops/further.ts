@@ -6,10 +6,10 @@ import { nonzero, positive, real } from './domains.ts';
 import { anyDType, binary, unary } from './families.ts';
 import type { Domain, ElementwiseRecord } from './record.ts';
 
-/** x / y stays between 1 and 2, away from the jumps of a whole quotient. */
-const quotientBelowTwo: readonly [Domain, Domain] = [
-  { min: 2.1, max: 2.7 },
-  { min: 1.4, max: 1.9 },
+/** x / y stays between 2 and 3, away from the jumps of a whole quotient. */
+const quotientOfTwo: readonly [Domain, Domain] = [
+  { min: 4.2, max: 4.6 },
+  { min: 1.6, max: 1.9 },
 ];
 
 /** log(x / (1 - x)); near ½, where that is 0, log(1 + (2x - 1)/(1 - x)). */
@@ -78,7 +78,7 @@ export const furtherFunctions = {
   fmod: binary({
     doc: "Remainder x - y·trunc(x / y), with the dividend's sign. Integer division by zero gives 0.",
     define: ir.fmod,
-    domains: quotientBelowTwo,
+    domains: quotientOfTwo,
   }),
   truncDivide: binary({
     doc: 'Quotient rounded toward zero, trunc(x / y). Integer division by zero gives 0.',
@@ -90,6 +90,6 @@ export const furtherFunctions = {
       const quotient = ir.floorDiv(x, y);
       return ir.select(below, ir.add(quotient, 1), quotient);
     },
-    domains: quotientBelowTwo,
+    domains: quotientOfTwo,
   }),
 };

@@ -127,7 +127,7 @@ const gammainc: ElementwiseRecord<[a: Operand, x: Operand, order?: number]> = {
         { shape: a!, domain: parameter },
         { shape: x!, domain: { min: 0.5, max: 6 } },
       ],
-      attrs: { order: draw.int(0, 1) },
+      attrs: { order: draw.int(0, 2) },
     };
   },
   errors: [

@@ -62,23 +62,26 @@ const shift = 5;
 const rising = (x: number): number => range(shift).reduce((product, j) => product * (x + j), 1);
 /** Euler's integral at x + 5, where it is smooth, and back by recurrence. */
 const gamma = (x: number): number =>
-  integral((t) => t ** (x + shift - 1) * Math.exp(-t), 0, 80, 16) / rising(x);
+  integral((t) => t ** (x + shift - 1) * Math.exp(-t), 0, 80, 64) / rising(x);
 const digamma = (x: number): number => {
-  const moment = integral((t) => t ** (x + shift - 1) * Math.exp(-t) * Math.log(t), 0, 80, 64);
+  const moment = integral((t) => t ** (x + shift - 1) * Math.exp(-t) * Math.log(t), 0, 80, 128);
   return moment / (gamma(x) * rising(x)) - range(shift).reduce((sum, j) => sum + 1 / (x + j), 0);
 };
 /** (-1)ⁿ⁺¹ ∫ tⁿ e^(-xt) / (1 - e⁻ᵗ) dt */
 const polygamma = (n: number, x: number): number =>
   n === 0
     ? digamma(x)
-    : (n % 2 === 1 ? 1 : -1) * integral((t) => (t ** n * Math.exp(-x * t)) / -Math.expm1(-t), 0, 80, 32);
+    : (n % 2 === 1 ? 1 : -1) * integral((t) => (t ** n * Math.exp(-x * t)) / -Math.expm1(-t), 0, 200, 80);
 
-/** Σ over orders of derivatives of γ(a, x) and 1/Γ(a) with t = x e⁻ᵛ; orders 0 and 1. */
+/** Σ over orders of derivatives of γ(a, x) and 1/Γ(a) with t = x e⁻ᵛ; orders 0, 1 and 2. */
 function gammainc(order: number, a: number, x: number): number {
   const part = (k: number): number =>
-    x ** a * integral((v) => (Math.log(x) - v) ** k * Math.exp(-a * v - x * Math.exp(-v)), 0, 90, 45);
-  const value = part(0) / gamma(a);
-  return order === 0 ? value : part(1) / gamma(a) - digamma(a) * value;
+    x ** a * integral((v) => (Math.log(x) - v) ** k * Math.exp(-a * v - x * Math.exp(-v)), 0, 90, 90);
+  const g = gamma(a);
+  if (order === 0) return part(0) / g;
+  const psi = digamma(a);
+  if (order === 1) return (part(1) - psi * part(0)) / g;
+  return (part(2) - 2 * psi * part(1) + (psi * psi - polygamma(1, a)) * part(0)) / g;
 }
 
 /** (1/π) ∫ e^(x cos θ) cos nθ dθ; the trapezoidal rule is exact to rounding. */

@@ -31,7 +31,7 @@ export const factorisations = {
   cholesky: fromOutput((g, y, c) => {
     const isUpper = c.attrs['upper'] === true;
     const [l, gL] = isUpper ? [y.transpose(), g.transpose()] : [y, g];
-    const middle = lowerHalf(times(l.transpose(), gL.tril()));
+    const middle = lowerHalf(times(l.transpose(), gL));
     const left = l.triangularSolve(middle, { upper: false, transpose: true });
     return symmetricPart(divideRight(left, l, { upper: false }));
   }),
@@ -41,28 +41,26 @@ export const factorisations = {
     const k = Math.min(m, n);
     const square = y.narrow(-2, 0, k).narrow(-1, 0, k);
     const gSquare = g.narrow(-2, 0, k).narrow(-1, 0, k);
-    const [gL, gU] = [gSquare.tril(-1), gSquare.triu()];
     if (m > n) {
       // Below the square: L₂ = A₂ U⁻¹, gA₂ = gL₂ U⁻ᵀ, and U gets -L₂ᵀ gA₂ more.
       const gA2 = divideRightTransposed(g.narrow(-2, k, m - k), square, upper);
-      const more = times(y.narrow(-2, k, m - k).transpose(), gA2).triu();
-      return concat([squareLu(square, gL, gU.sub(more)), gA2], -2);
+      const more = times(y.narrow(-2, k, m - k).transpose(), gA2);
+      return concat([squareLu(square, gSquare, gSquare.sub(more)), gA2], -2);
     }
     if (m < n) {
       // Beside the square: U₂ = L⁻¹ A₂, gA₂ = L⁻ᵀ gU₂, and L gets -gA₂ U₂ᵀ more.
       const gA2 = square.triangularSolve(g.narrow(-1, k, n - k), { ...unitLower, transpose: true });
-      const more = times(gA2, y.narrow(-1, k, n - k).transpose()).tril(-1);
-      return concat([squareLu(square, gL.sub(more), gU), gA2], -1);
+      const more = times(gA2, y.narrow(-1, k, n - k).transpose());
+      return concat([squareLu(square, gSquare.sub(more), gSquare), gA2], -1);
     }
-    return squareLu(square, gL, gU);
+    return squareLu(square, gSquare, gSquare);
   }),
   // gA = (gQ + Q sym(M)) R⁻ᵀ, M = R gRᵀ - gQᵀ Q, sym copying the lower triangle up (Walter & Lehmann 2018, 4)
   qrPacked: fromOutput((g, y) => {
     const n = y.shape.at(-1)!;
     const m = y.shape.at(-2)! - n;
     const [q, gQ] = [y.narrow(-2, 0, m), g.narrow(-2, 0, m)];
-    // Rᵀ and its gradient; what stands for R's lower triangle is no part of the result.
-    const [rt, gRt] = [y.narrow(-2, m, n), g.narrow(-2, m, n).tril()];
+    const [rt, gRt] = [y.narrow(-2, m, n), g.narrow(-2, m, n)];
     const middle = times(rt.transpose(), gRt).sub(times(gQ.transpose(), q)).tril();
     const symmetric = middle.add(middle.tril(-1).transpose());
     return divideRight(gQ.add(times(q, symmetric)), rt, { upper: false });
