@@ -76,7 +76,7 @@ const polygamma = (n: number, x: number): number =>
 /** Σ over orders of derivatives of γ(a, x) and 1/Γ(a) with t = x e⁻ᵛ; orders 0, 1 and 2. */
 function gammainc(order: number, a: number, x: number): number {
   const part = (k: number): number =>
-    x ** a * integral((v) => (Math.log(x) - v) ** k * Math.exp(-a * v - x * Math.exp(-v)), 0, 90, 90);
+    x ** a * integral((v) => (Math.log(x) - v) ** k * Math.exp(-a * v - x * Math.exp(-v)), 0, 200, 160);
   const g = gamma(a);
   if (order === 0) return part(0) / g;
   const psi = digamma(a);
