@@ -36,6 +36,7 @@ export * from './random/key.ts';
 export * from './settings.ts';
 export type { ThreadStats } from './backends/wasm/backend.ts';
 export * from './io/safetensors.ts';
+export { readNpy, writeNpy, type NpyOptions } from './io/npy.ts';
 export * from './compositions/index.ts';
 export type { OpCall } from './execute.ts';
 export type { NestedArray } from './read.ts';
