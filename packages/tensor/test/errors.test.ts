@@ -10,6 +10,7 @@ import {
   IndexError,
   InfinigradError,
   internalError,
+  NumericError,
   opNames,
   ShapeError,
   tensor,
@@ -28,6 +29,7 @@ const kinds = {
   BackendError,
   GradientError,
   FormatError,
+  NumericError,
 };
 
 describe('the form', () => {
@@ -63,6 +65,10 @@ describe('the form', () => {
       ([, value]) => typeof value === 'function' && value.prototype instanceof Error,
     );
     expect(exported.map(([name]) => name).sort()).toEqual(Object.keys(kinds).sort());
+  });
+  it('NumericError tells the place, where it is known', () => {
+    expect(new NumericError('log', 'made NaN', { site: 'model.ts:3:4' }).site).toBe('model.ts:3:4');
+    expect(new NumericError('log', 'made NaN').site).toBeNull();
   });
   it('keeps shape and dtype of the operands, not the tensors', () => {
     const x = tensor([1, 2]);

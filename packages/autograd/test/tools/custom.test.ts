@@ -1,19 +1,8 @@
-/** Gradients of one's own: where they take the place of the ops', what they may save, and what is refused. */
-import {
-  backward,
-  customGradient,
-  enableGrad,
-  grad,
-  gradcheck,
-  noGrad,
-  stopGradient,
-  straightThrough,
-  vjp,
-  type GradientTree,
-} from '@infinigrad/autograd';
+/** Gradients of one's own: where they take the place of the ops' and what they may save. */
+import { customGradient, enableGrad, grad, gradcheck, noGrad, vjp, vmap } from '@infinigrad/autograd';
 import { GradientError, memoryStats, scope, tensor, type Tensor } from '@infinigrad/tensor';
 import { describe, expect, it } from 'vitest';
-import { expectClose, giveValue, gradientOf, leaf, list, spread, t, thrownBy } from '../support.ts';
+import { expectClose, gradientOf, leaf, list, spread, t, thrownBy } from '../support.ts';
 import { onEachKind } from './kinds.ts';
 
 /** x², from what was given. */
@@ -210,6 +199,22 @@ describe('differentiated twice, in f64', () => {
   });
 });
 
+describe('inside vmap', () => {
+  const x = spread([3, 2]);
+  it('has the gradient of every example', () => {
+    const of = vmap(grad((y: Tensor) => square(y).mul(y).sum()));
+    expectClose(list(of(x)), list(x.square().mul(3)));
+  });
+  it('runs forward as any function', () => expect(list(vmap(square)(x))).toEqual(list(x.square())));
+  it('is refused where the vmap is differentiated', () => {
+    const error = thrownBy(() => grad((y: Tensor) => vmap(square)(y).sum())(x));
+    expect(error).toBeInstanceOf(GradientError);
+    expect(error.message).toBe(
+      'mySquare: a vmap around it is differentiated, which is not possible: [2] f64. Hint: differentiate inside the vmap',
+    );
+  });
+});
+
 describe('arguments', () => {
   it('without a gradient, or of integers, take none', () => {
     let needed: readonly boolean[] = [];
@@ -281,196 +286,5 @@ describe('arguments', () => {
     expect(list(y)).toEqual([1, 2]);
     y.mul(3).sum().backward();
     expect(gradientOf(x)).toEqual([-1.5, -1.5]);
-  });
-});
-
-describe('refuses, under the name of the function,', () => {
-  const x = (): Tensor => leaf([1, 2]);
-  const give = (gradients: unknown): Error =>
-    thrownBy(() =>
-      backward(
-        customGradient(
-          (a: Tensor, b: { w: Tensor; n: number }, c: number, i: Tensor) => ({
-            output: a.mul(b.w).mul(c).mul(i),
-          }),
-          () => gradients as GradientTree,
-          { name: 'mine' },
-        )(x(), { w: leaf([3, 4]), n: 2 }, 5, tensor([1, 1], { dtype: 'i32' })),
-        t([1, 1]),
-      ),
-    );
-  const one = t([1, 1]);
-  const rows: [string, unknown, string][] = [
-    [
-      'another shape',
-      [t([1]), null, null, null],
-      'argument 0 and the gradient that backward gave for it differ in shape or dtype: [2] f64, [1] f64',
-    ],
-    [
-      'another dtype',
-      [tensor([1, 1]), null, null, null],
-      'argument 0 and the gradient that backward gave for it differ in shape or dtype: [2] f64, [2] f32',
-    ],
-    [
-      'another shape inside a tree',
-      [one, { w: t([[1, 1]]) }, null, null],
-      'argument 1.w and the gradient that backward gave for it differ in shape or dtype: [2] f64, [1, 2] f64',
-    ],
-    ['too few', [one], 'backward gave 1 gradients for 4 arguments'],
-    ['too many', [one, null, null, null, null], 'backward gave 5 gradients for 4 arguments'],
-    ['no gradients', undefined, 'backward gave undefined'],
-    ['a promise', Promise.resolve(one), 'backward gave a promise'],
-    ['a number', [3, null, null, null], 'backward gave 3 for argument 0, which is a tensor'],
-    [
-      'a tensor for a tree',
-      [one, one, null, null],
-      'backward gave a tensor for argument 1, which is an object',
-    ],
-    [
-      'a stray key',
-      [one, { v: one }, null, null],
-      "backward gave a gradient for 'v', which argument 1 does not have",
-    ],
-    [
-      'a gradient for a number',
-      [one, null, one, null],
-      'backward gave a gradient for argument 2, which holds no tensor',
-    ],
-    [
-      'a gradient for integers',
-      [one, null, null, one],
-      'backward gave a gradient for argument 3, which can have none: [2] i32, [2] f64',
-    ],
-  ];
-  it.each(rows)('%s as the gradient', (_, gradients, message) => {
-    const error = give(gradients);
-    expect(error).toBeInstanceOf(GradientError);
-    expect(error.message).toMatch(/^mine: /);
-    expect(error.message).toContain(message);
-  });
-  const forward = (f: () => unknown): Error =>
-    thrownBy(() => customGradient(f as () => { output: Tensor }, () => null, { name: 'mine' })());
-  it.each<[string, () => unknown, string]>([
-    ['nothing', () => undefined, 'got undefined'],
-    ['a tensor alone', () => t([1]), 'got a tensor'],
-    ['numbers', () => ({ output: 3 }), 'got an object'],
-    ['an empty list', () => ({ output: [] }), 'got an object'],
-    ['a promise', () => Promise.resolve({ output: t([1]) }), 'got a promise'],
-  ])('a forward that returns %s', (_, f, message) => {
-    const error = forward(f);
-    expect(error).toBeInstanceOf(GradientError);
-    expect(error.message).toContain(
-      'mine: forward must return { output, saved } with tensors as the output, ',
-    );
-    expect(error.message).toContain(message);
-  });
-  it('a tensor that needs a gradient and is no argument', () => {
-    const w = x();
-    const using = (f: (y: Tensor) => { output: Tensor; saved?: Tensor }): (() => Tensor) => {
-      const own = customGradient(f, (g: Tensor) => g, { name: 'mine' });
-      return () => own(x());
-    };
-    expect(thrownBy(using((y) => ({ output: y.mul(w) }))).message).toBe(
-      'mul: input 1 needs a gradient, but is no argument of the customGradient function that it is used in: [2] f64, [2] f64. Hint: pass it as an argument, stopGradient() it, or use noGrad',
-    );
-    const returned =
-      'mine: forward returns or saves a tensor that needs a gradient and is no argument: [2] f64';
-    expect(thrownBy(using(() => ({ output: w }))).message).toContain(returned);
-    expect(thrownBy(using((y) => ({ output: y, saved: w }))).message).toContain(returned);
-    // Said to be meant, and where no gradient can go:
-    expect(list(using((y) => ({ output: y.mul(stopGradient(w)) }))())).toEqual([1, 4]);
-    expect(list(using((y) => ({ output: noGrad(() => y.mul(w)) }))())).toEqual([1, 4]);
-    expect(list(using((y) => ({ output: w.gt(1).where(y, 0) }))())).toEqual([0, 2]);
-  });
-  it('what was saved and has a new value since', () => {
-    const [w, y] = [leaf([3, 4]), x()];
-    const z = square(w).mul(y);
-    giveValue(w, t([5, 6]));
-    expect(thrownBy(() => backward(z, one)).message).toContain(
-      'mySquare: what it has saved was given a new value after the forward pass: [2] f64',
-    );
-  });
-  it('a second pass', () => {
-    const y = square(x()).sum();
-    y.backward();
-    expect(thrownBy(() => y.backward()).message).toContain(
-      'mySquare: the graph behind this tensor has been released',
-    );
-  });
-  it('a forward that saves otherwise when it is called again', () => {
-    let calls = 0;
-    const fickle = customGradient(
-      (y: Tensor) => ({ output: y.exp(), saved: Array.from({ length: ++calls }, () => y.exp()) }),
-      (g: Tensor, [e]) => g.mul(e!),
-      { name: 'fickle' },
-    );
-    const error = thrownBy(() => fickle(x()).sum().backward(undefined, { createGraph: true }));
-    expect(error.message).toContain('fickle: forward has saved 1 tensors, and 2 when called again');
-  });
-  it('a wrong backward, by gradcheck', () => {
-    expect(() => gradcheck(tripled, [t([0.5])])).toThrow(
-      'gradcheck: order 1, input 0, element [0]: analytic ',
-    );
-  });
-});
-
-onEachKind(({ normal, leaf: leafOf }, test) => {
-  test('stopGradient makes constants of tensors in trees', () => {
-    const x = leafOf([2]);
-    const { a, rest } = stopGradient({ a: x, rest: [x.mul(2), 3, 'name'] as const });
-    expect([a.requiresGrad, rest[0].requiresGrad, rest[1], rest[2]]).toEqual([false, false, 3, 'name']);
-    scope(() => x.mul(stopGradient(x)).sum().backward());
-    expect(gradientOf(x)).toEqual(list(x));
-    const twice = grad((y: Tensor) => y.mul(stopGradient(y)).sum())(x.detach());
-    expect(list(twice)).toEqual(list(x));
-  });
-
-  test('straightThrough has the value of the one and the gradient of the other', () => {
-    const x = normal([2, 3]).mul(3);
-    const round = straightThrough((y: Tensor) => y.round());
-    expect(list(round(x))).toEqual(list(x.round()));
-    const weights = normal([2, 3], 1);
-    expect(list(grad((y: Tensor) => round(y).mul(weights).sum())(x))).toEqual(list(weights));
-    const sign = straightThrough(
-      (y: Tensor, c: Tensor) => y.sign().mul(c.abs().sign()),
-      (y, scale) => y.mul(scale).tanh(),
-    );
-    const scale = leafOf([3], 2);
-    const [v, s] = [leafOf([2, 3], 3), scale];
-    scope(() => sign(v, s).mul(weights).sum().backward());
-    const [dv, ds] = vjp((y: Tensor, c: Tensor) => y.mul(c).tanh(), v.detach(), s.detach()).pullback(weights);
-    expect([gradientOf(v), gradientOf(s)]).toEqual([list(dv), list(ds)]);
-  });
-});
-
-describe('straightThrough', () => {
-  it('passes nothing to its further arguments without a surrogate', () => {
-    const [x, y] = [leaf([1.2]), leaf([2])];
-    straightThrough((a: Tensor, b: Tensor) => a.mul(b).round())(x, y)
-      .sum()
-      .backward();
-    expect([gradientOf(x), y.grad]).toEqual([[1], null]);
-  });
-  it('has the second derivative of the surrogate', () => {
-    const hard = straightThrough(
-      (y: Tensor) => y.gt(0).cast('f64'),
-      (y) => y.sigmoid(),
-    );
-    const x = spread([3]);
-    const slope = grad((y: Tensor) => hard(y).sum());
-    gradcheck((y) => slope(y), [x]);
-    expectClose(list(slope(x)), list(grad((y: Tensor) => y.sigmoid().sum())(x)));
-  });
-  it('refuses values and surrogates that do not fit', () => {
-    expect(thrownBy(() => straightThrough((y: Tensor) => y.sum())(leaf([1, 2]))).message).toBe(
-      'straightThrough: the value and the argument whose gradient it has differ in shape or dtype: [] f64, [2] f64',
-    );
-    const wrong = straightThrough(
-      (y: Tensor) => y.sign(),
-      (y) => y.sum(),
-    );
-    expect(thrownBy(() => backward(wrong(leaf([1, 2])), t([1, 1]))).message).toBe(
-      'straightThrough: the value and the surrogate differ in shape or dtype: [2] f64, [] f64',
-    );
   });
 });
