@@ -44,7 +44,6 @@ const binaryNames: ReadonlySet<string> = new Set<BinaryIntrinsic>([
   'min',
   'max',
   'fmod',
-  'hypot',
   'bitAnd',
   'bitOr',
   'bitXor',
