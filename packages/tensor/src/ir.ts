@@ -58,6 +58,7 @@ export type BinaryIntrinsic =
   | 'atan2'
   | 'min'
   | 'max'
+  | 'hypot'
   | 'bitAnd'
   | 'bitOr'
   | 'bitXor'
@@ -163,6 +164,7 @@ export const pow = binary('pow');
 export const atan2 = binary('atan2');
 export const min = binary('min');
 export const max = binary('max');
+export const hypot = binary('hypot');
 export const bitAnd = binary('bitAnd');
 export const bitOr = binary('bitOr');
 export const bitXor = binary('bitXor');

@@ -70,20 +70,7 @@ export const furtherFunctions = {
   }),
   hypot: binary({
     doc: 'Length √(x² + y²), without overflow.',
-    define: (x, y, dtype) => {
-      const [a, b] = [ir.abs(x), ir.abs(y)];
-      const infinite = ir.or(ir.eq(a, Infinity), ir.eq(b, Infinity));
-      if (dtype === 'f32') {
-        // Squares of f32 have room in f64.
-        const [c, d] = [ir.cast(x, 'f32', 'f64'), ir.cast(y, 'f32', 'f64')];
-        const length = ir.sqrt(ir.add(ir.mul(c, c), ir.mul(d, d)));
-        return ir.select(infinite, Infinity, ir.cast(length, 'f64', 'f32'));
-      }
-      const longer = ir.max(a, b);
-      const ratio = ir.div(ir.min(a, b), longer);
-      const length = ir.mul(longer, ir.sqrt(ir.add(ir.mul(ratio, ratio), 1)));
-      return ir.select(infinite, Infinity, ir.select(ir.eq(longer, 0), 0, length));
-    },
+    define: ir.hypot,
     promote: 'float',
     domains: [nonzero, nonzero],
     flops: 4,

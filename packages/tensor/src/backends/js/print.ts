@@ -69,6 +69,7 @@ const inFloat: Readonly<Record<Intrinsic, Template>> = {
   atan2: math('atan2'),
   min: math('min'),
   max: math('max'),
+  hypot: math('hypot'),
   bitAnd: infix('&'),
   bitOr: infix('|'),
   bitXor: infix('^'),

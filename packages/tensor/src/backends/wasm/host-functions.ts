@@ -28,6 +28,7 @@ export const mathFunctions = {
   pow: (x: number, y: number): number => x ** y,
   rem: helpers.remainder,
   fmod: (x: number, y: number): number => x % y,
+  hypot: (x: number, y: number): number => Math.hypot(x, y),
 } as const satisfies Partial<Record<Intrinsic, (...args: number[]) => number>>;
 
 export type MathFunction = keyof typeof mathFunctions;

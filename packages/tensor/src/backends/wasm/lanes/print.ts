@@ -4,6 +4,7 @@ import type { BinaryIntrinsic, Expr, Relation, TernaryIntrinsic, UnaryIntrinsic 
 import { f32x4, f64x2, v128, type V128 } from '../assembler/index.ts';
 import type { MathContext } from '../math/context.ts';
 import { sigmoid32 } from '../math/single.ts';
+import { expansions } from './expansions.ts';
 import { roundHalves } from './halves.ts';
 import {
   binaryLanes,
@@ -44,6 +45,7 @@ const binaryNames: ReadonlySet<string> = new Set<BinaryIntrinsic>([
   'min',
   'max',
   'fmod',
+  'hypot',
   'bitAnd',
   'bitOr',
   'bitXor',
@@ -99,6 +101,8 @@ export function printLanes(m: MathContext, root: Expr, kind: LaneKind, inputs: r
     if (e.kind === 'const') return settle(e.value, kind);
     if (e.kind === 'cast') return castLanes(m, settle(operand(e.arg), kindOf(e.from)), e.dtype);
     const { fn: name, args } = e;
+    const expansion = expansions[name];
+    if (expansion) return print(expansion(args, kind));
     if (relationNames.has(name)) return relate(name as Relation, meet(args.map(operand)));
     if (name === 'not') return { kind: 'mask', v: v128.not(truth(args[0]!)) };
     if (connectives[name]) return { kind: 'mask', v: connectives[name](truth(args[0]!), truth(args[1]!)) };
