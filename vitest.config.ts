@@ -17,6 +17,8 @@ const project = (name: string, root: string, include: string) => ({
 
 export default defineConfig({
   test: {
+    // All processors: by default one is left idle.
+    maxWorkers: '100%',
     coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], reporter: ['text', 'lcov'] },
     projects: [
       ...['tensor', 'autograd', 'nn', 'zoo'].map((name) =>

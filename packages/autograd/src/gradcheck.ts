@@ -4,8 +4,10 @@ import {
   GradientError,
   isFloat,
   Key,
+  onesLike,
   sameShape,
   withBackend,
+  type Shape,
   type Tensor,
 } from '@infinigrad/tensor';
 import { vjp } from './functional.ts';
@@ -28,6 +30,7 @@ export interface GradcheckOptions {
 }
 
 type TensorFunction = (...inputs: Tensor[]) => Tensor;
+type Elements = ArrayLike<number>;
 
 interface Resolved {
   readonly mode: 'full' | 'direction';
@@ -36,8 +39,7 @@ interface Resolved {
   readonly atol: number;
 }
 
-const dotSync = (x: Tensor, y: Tensor): number => {
-  const [a, b] = [x.dataSync(), y.dataSync()];
+const dot = (a: Elements, b: Elements): number => {
   let total = 0;
   for (let i = 0; i < a.length; i++) total += a[i]! * b[i]!;
   return total;
@@ -70,48 +72,33 @@ export function gradcheck(
       });
   const key = options.key ?? new Key(0);
   const check = (): void => {
-    firstOrder(f, inputs, key.foldIn(1), resolved, (i) => `order 1, input ${i}`);
-    if (order === 2) secondOrder(f, inputs, key.foldIn(2), resolved);
+    const shape = firstOrder(f, inputs, key.foldIn(1), resolved);
+    if (order === 2) secondOrder(f, inputs, shape, key.foldIn(2), resolved);
   };
   // Directions and displaced inputs must live where the inputs do.
   if (inputs[0]) withBackend(inputs[0].backend.name, check);
   else check();
 }
 
-function firstOrder(
-  f: TensorFunction,
+/** Parts of what a function gives at some inputs, as plain numbers. */
+type Probe = (inputs: readonly Tensor[]) => readonly Elements[];
+
+/**
+ * Holds the gradients of Σ parts · weights, as backward passes give them, against differences of the parts.
+ * @param gradients one for each input
+ */
+function holdGradients(
+  probe: Probe,
+  weights: readonly Elements[],
   inputs: readonly Tensor[],
+  gradients: readonly Tensor[],
   key: Key,
   options: Resolved,
   nameOf: (input: number) => string,
 ): void {
   const { step } = options;
-  const { value, pullback } = vjp(f, ...inputs);
-  if (value.dtype !== 'f64')
-    throw new GradientError(
-      'gradcheck',
-      `the function returns ${value.dtype}, too coarse for finite differences`,
-      { operands: [value] },
-    );
-  const weights = key.foldIn(0).normal(value.shape, { dtype: 'f64' });
-  const gradients = pullback(weights, { createGraph: false });
   inputs.forEach((x, i) => {
     if (!isFloat(x.dtype) || x.size === 0) return;
-    const moved = (direction: Float64Array, by: number): Tensor => {
-      const data = x.dataSync().map((v, k) => v + by * direction[k]!);
-      return f(...inputs.with(i, fromData(data, x.shape)));
-    };
-    const slope = (direction: Float64Array): number => {
-      const up = moved(direction, step).dataSync();
-      const down = moved(direction, -step).dataSync();
-      return dotSync(
-        fromData(
-          up.map((v, k) => (v - down[k]!) / (2 * step)),
-          value.shape,
-        ),
-        weights,
-      );
-    };
     const analytic = gradients[i]!;
     if (!sameShape(analytic.shape, x.shape) || analytic.dtype !== x.dtype)
       throw new GradientError(
@@ -119,6 +106,21 @@ function firstOrder(
         `${nameOf(i)}: input and gradient must have one shape and one dtype`,
         { operands: [x, analytic] },
       );
+    const at = x.dataSync();
+    const moved = (direction: Elements, by: number): readonly Elements[] => {
+      const data = at.map((v, k) => v + by * direction[k]!);
+      return probe(inputs.with(i, fromData(data, x.shape)));
+    };
+    const slope = (direction: Elements): number => {
+      const up = moved(direction, step);
+      const down = moved(direction, -step);
+      let total = 0;
+      weights.forEach((weight, part) => {
+        const [above, below] = [up[part]!, down[part]!];
+        for (let k = 0; k < weight.length; k++) total += ((above[k]! - below[k]!) / (2 * step)) * weight[k]!;
+      });
+      return total;
+    };
     const values = analytic.dataSync();
     if (options.mode === 'full')
       for (let k = 0; k < x.size; k++) {
@@ -127,38 +129,70 @@ function firstOrder(
         compare(values[k]!, slope(direction), options, () => `${nameOf(i)}, element ${place(k, x)}`, x);
       }
     else {
-      const direction = key.foldIn(1 + i).normal(x.shape, { dtype: 'f64' });
-      const numeric = slope(direction.dataSync() as Float64Array);
-      compare(
-        dotSync(analytic, direction),
-        numeric,
-        options,
-        () => `${nameOf(i)}, along a random direction`,
-        x,
-      );
+      const direction = key
+        .foldIn(1 + i)
+        .normal(x.shape, { dtype: 'f64' })
+        .dataSync();
+      const where = (): string => `${nameOf(i)}, along a random direction`;
+      compare(dot(values, direction), slope(direction), options, where, x);
     }
   });
 }
 
-/** The gradient of x ↦ ⟨vjp of f at x, random weights⟩, with respect to the inputs and to the cotangent. */
-function secondOrder(f: TensorFunction, inputs: readonly Tensor[], key: Key, options: Resolved): void {
-  const value = f(...inputs);
-  const cotangent = key.foldIn(0).normal(value.shape, { dtype: 'f64' });
-  const weights = inputs.map((x, i) =>
-    isFloat(x.dtype) ? key.foldIn(1 + i).normal(x.shape, { dtype: 'f64' }) : null,
+/** @returns the shape of the function's value */
+function firstOrder(f: TensorFunction, inputs: readonly Tensor[], key: Key, options: Resolved): Shape {
+  const { value, pullback } = vjp(f, ...inputs);
+  if (value.dtype !== 'f64')
+    throw new GradientError(
+      'gradcheck',
+      `the function returns ${value.dtype}, too coarse for finite differences`,
+      { operands: [value] },
+    );
+  const weights = key.foldIn(0).normal(value.shape, { dtype: 'f64' });
+  holdGradients(
+    (xs) => [f(...xs).dataSync()],
+    [weights.dataSync()],
+    inputs,
+    pullback(weights, { createGraph: false }),
+    key,
+    options,
+    (i) => `order 1, input ${i}`,
   );
-  const pulled: TensorFunction = (u, ...xs) => {
-    const gradients = vjp(f, ...xs).pullback(u!, { createGraph: true });
-    let total: Tensor | null = null;
-    weights.forEach((w, i) => {
-      if (!w) return;
-      const term = gradients[i]!.mul(w).sum();
-      total = total ? total.add(term) : term;
-    });
-    return total!;
+  return value.shape;
+}
+
+/** The gradient of x ↦ ⟨vjp of f at x, random weights⟩, with respect to the inputs and to the cotangent. */
+function secondOrder(
+  f: TensorFunction,
+  inputs: readonly Tensor[],
+  shape: Shape,
+  key: Key,
+  options: Resolved,
+): void {
+  const cotangent = key.foldIn(0).normal(shape, { dtype: 'f64' });
+  const floats = inputs.flatMap((x, i) => (isFloat(x.dtype) ? [i] : []));
+  const weights = floats.map((i) => key.foldIn(1 + i).normal(inputs[i]!.shape, { dtype: 'f64' }));
+  const pull = (u: Tensor, xs: readonly Tensor[], createGraph: boolean): Tensor[] => {
+    const gradients = vjp(f, ...xs).pullback(u, { createGraph });
+    return floats.map((i) => gradients[i]!);
   };
-  firstOrder(pulled, [cotangent, ...inputs], key.foldIn(0xffff), options, (i) =>
-    i === 0 ? 'order 2, cotangent' : `order 2, input ${i - 1}`,
+  const variables = [cotangent, ...inputs];
+  const { value, pullback } = vjp<Tensor[]>(
+    (u, ...xs) =>
+      pull(u!, xs, true)
+        .map((g, k) => g.mul(weights[k]!).sum())
+        .reduce((total, term) => total.add(term)),
+    ...variables,
+  );
+  holdGradients(
+    // Not recorded: what it gives, not how, is the truth here.
+    ([u, ...xs]) => pull(u!, xs, false).map((g) => g.dataSync()),
+    weights.map((w) => w.dataSync()),
+    variables,
+    pullback(onesLike(value), { createGraph: false }),
+    key.foldIn(0xffff),
+    options,
+    (i) => (i === 0 ? 'order 2, cotangent' : `order 2, input ${i - 1}`),
   );
 }
 

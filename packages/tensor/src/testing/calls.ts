@@ -100,7 +100,8 @@ export function fillSample(
   });
   const call: DrawnCall = { op, inputs, attrs: sample.attrs ?? {} };
   Object.defineProperty(call, fc.toStringMethod, { value: () => callText(call) });
-  return call;
+  // Frozen: fast-check then leaves it as it is, and does not put a getter on each that would live for long.
+  return Object.freeze(call);
 }
 
 /** Calls of an op (as its record samples them) or of a subject. */

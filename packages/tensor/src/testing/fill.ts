@@ -2,19 +2,21 @@
 import fc from 'fast-check';
 import { isFloat, isHalf, roundTo, type DType } from '../dtype.ts';
 import type { Domain } from '../ops/record.ts';
-import type { Generator } from './draw.ts';
+import { arbitrariesOf, type Generator } from './draw.ts';
 
 /** No value comes nearer than this to a point to avoid, or to another value where all must be distinct. */
 export const clearance = 0.05;
 const perUnit = 1000;
 
-const indicesBelow = (count: number, length: number): fc.Arbitrary<number[]> =>
-  fc.array(fc.nat({ max: count - 1 }), { minLength: length, maxLength: length });
-const distinctBelow = (count: number, length: number): fc.Arbitrary<number[]> =>
+const indicesBelow = arbitrariesOf((count, length) =>
+  fc.array(fc.nat({ max: count - 1 }), { minLength: length, maxLength: length }),
+);
+const distinctBelow = arbitrariesOf((count, length) =>
   fc.shuffledSubarray(
     Array.from({ length: count }, (_, i) => i),
     { minLength: length, maxLength: length },
-  );
+  ),
+);
 
 /** The values that a domain offers in a dtype, those nearest zero first (so that failures shrink toward zero). */
 const offers = new WeakMap<Domain, Map<DType, readonly number[]>>();
@@ -50,7 +52,7 @@ function list(domain: Domain, dtype: DType): readonly number[] {
 /** `count` values of a domain. */
 export function drawValues(g: Generator, domain: Domain, dtype: DType, count: number): number[] {
   const offered = valuesIn(domain, dtype);
-  return g(indicesBelow, offered.length, count).map((i) => offered[i]!);
+  return g(indicesBelow(offered.length, count)).map((i) => offered[i]!);
 }
 
 /** `count` values of a domain of which no two lie nearer than `clearance`. Integer dtypes repeat where they must. */
@@ -62,7 +64,7 @@ export function drawDistinct(g: Generator, domain: Domain, dtype: DType, count: 
     throw new RangeError(`no ${count} distinct values between ${domain.min} and ${domain.max}`);
   // Spread over the whole range, so that rounding to f32 does not bring two of them nearer than the clearance.
   const spacing = count < 2 ? 0 : (domain.max - domain.min) / (slots - 1);
-  return g(distinctBelow, slots, count).map((slot) => {
+  return g(distinctBelow(slots, count)).map((slot) => {
     const value = domain.min + slot * spacing;
     return roundTo(dtype, value);
   });

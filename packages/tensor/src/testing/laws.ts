@@ -5,6 +5,7 @@ import { currentBackend, getBackend, withBackend } from '../backends/registry.ts
 import { full } from '../creation.ts';
 import { isFloat, isHalf, type DType } from '../dtype.ts';
 import { InfinigradError } from '../errors.ts';
+import { scope } from '../memory/index.ts';
 import { recordOf, type OpName } from '../ops/table.ts';
 import type { Tensor } from '../tensor.ts';
 import { callsOf, inputsOf, runCall, type CallOptions, type DrawnCall } from './calls.ts';
@@ -27,7 +28,10 @@ export function runOptions({ runs = 100, seed, path }: LawOptions): fc.Parameter
 
 /** Checks a property of an op's or a subject's calls on generated ones. */
 export function holdsForCalls(what: Lawful, options: LawOptions, check: (call: DrawnCall) => void): void {
-  fc.assert(fc.property(callsOf(what, options), check), runOptions(options));
+  fc.assert(
+    fc.property(callsOf(what, options), (call) => scope(() => check(call))),
+    runOptions(options),
+  );
 }
 
 /** What results of one op in one dtype may differ by, where order and instructions are the backend's affair. */

@@ -4,9 +4,9 @@ import type { Backend } from '../backends/backend.ts';
 import { currentBackend } from '../backends/registry.ts';
 import { fromData } from '../creation.ts';
 import { encodeElements, isFloat, type DType } from '../dtype.ts';
-import { rowMajorStrides, sizeOf, type Layout, type Shape } from '../shape.ts';
+import { rowMajorStrides, sameShape, sizeOf, type Layout, type Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
-import type { Generator } from './draw.ts';
+import { arbitrariesOf, flag, type Generator } from './draw.ts';
 
 /** How elements lie in a buffer, as plain data; one entry an axis. */
 export interface LayoutPlan {
@@ -28,18 +28,22 @@ export function contiguousPlan(rank: number): LayoutPlan {
   return { order: all(0).map((_, i) => i), steps: all(1), flips: all(false), repeats: all(false), lead: 0 };
 }
 
-const orders = (rank: number): fc.Arbitrary<number[]> =>
+const orders = arbitrariesOf((rank) =>
   fc.shuffledSubarray(
     Array.from({ length: rank }, (_, i) => i),
     { minLength: rank, maxLength: rank },
-  );
-const flags = (rank: number): fc.Arbitrary<boolean[]> =>
+  ),
+);
+const flagsOf = (rank: number): fc.Arbitrary<boolean[]> =>
   fc.array(fc.boolean(), { minLength: rank, maxLength: rank });
-const leads = (): fc.Arbitrary<number> => fc.integer({ min: 0, max: 3 });
+const flags = arbitrariesOf(flagsOf);
+const upToThree = fc.integer({ min: 0, max: 3 });
+const leads = (): fc.Arbitrary<number> => upToThree;
 
 /** One element standing for all along some axis, at least. */
-const someFlags = (rank: number): fc.Arbitrary<boolean[]> =>
-  flags(rank).map((list) => (list.some(Boolean) || rank === 0 ? list : list.with(0, true)));
+const someFlags = arbitrariesOf((rank) =>
+  flagsOf(rank).map((list) => (list.some(Boolean) || rank === 0 ? list : list.with(0, true))),
+);
 
 /**
  * Kinds of layouts: row-major without gaps; axes in any order; with gaps, backwards and away from the start; with
@@ -60,20 +64,20 @@ export function drawLayout(
   const rank = shape.length;
   const plain = contiguousPlan(rank);
   if (kind === 'contiguous') return plain;
-  if (kind === 'permuted') return { ...plain, order: g(orders, rank) };
+  if (kind === 'permuted') return { ...plain, order: g(orders(rank)) };
   if (kind === 'spaced')
     return {
       ...plain,
-      steps: g(flags, rank).map((gap) => (gap ? 2 : 1)),
-      flips: g(flags, rank),
+      steps: g(flags(rank)).map((gap) => (gap ? 2 : 1)),
+      flips: g(flags(rank)),
       lead: g(leads),
     };
-  if (kind === 'stretched' && repeats) return { ...plain, repeats: g(someFlags, rank) };
+  if (kind === 'stretched' && repeats) return { ...plain, repeats: g(someFlags(rank)) };
   return {
-    order: g(fc.boolean) ? g(orders, rank) : plain.order,
-    steps: g(fc.boolean) ? g(flags, rank).map((gap) => (gap ? 2 : 1)) : plain.steps,
-    flips: g(fc.boolean) ? g(flags, rank) : plain.flips,
-    repeats: repeats && g(fc.boolean) ? g(flags, rank) : plain.repeats,
+    order: g(flag) ? g(orders(rank)) : plain.order,
+    steps: g(flag) ? g(flags(rank)).map((gap) => (gap ? 2 : 1)) : plain.steps,
+    flips: g(flag) ? g(flags(rank)) : plain.flips,
+    repeats: repeats && g(flag) ? g(flags(rank)) : plain.repeats,
     lead: g(leads),
   };
 }
@@ -99,16 +103,21 @@ export function ownShape(shape: Shape, { repeats }: LayoutPlan): number[] {
 
 /** Row-major values of `own` shape, spread out to the full shape, row-major. */
 export function spreadValues(values: readonly number[], own: Shape, shape: Shape): number[] {
+  if (sameShape(own, shape)) return [...values];
   const strides = rowMajorStrides(own).map((stride, axis) => (own[axis] === shape[axis] ? stride : 0));
   return places({ shape, strides, offset: 0 }).map((at) => values[at]!);
 }
 
 /** The positions of a layout's elements, in row-major order. */
 export function places({ shape, strides, offset }: Layout): number[] {
-  let out = [offset];
-  shape.forEach((size, axis) => {
-    out = out.flatMap((at) => Array.from({ length: size }, (_, i) => at + i * strides[axis]!));
-  });
+  let out: number[] = [offset];
+  for (let axis = 0; axis < shape.length; axis++) {
+    const [size, stride] = [shape[axis]!, strides[axis]!];
+    const wider = new Array<number>(out.length * size);
+    for (let k = 0, to = 0; k < out.length; k++)
+      for (let i = 0; i < size; i++) wider[to++] = out[k]! + i * stride;
+    out = wider;
+  }
   return out;
 }
 

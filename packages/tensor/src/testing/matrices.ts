@@ -4,7 +4,7 @@ import { isFloat, roundTo, type DType } from '../dtype.ts';
 import { orientationWeight } from '../ops/linalg/orientation.ts';
 import type { MatrixKind } from '../ops/record.ts';
 import { sizeOf, type Shape } from '../shape.ts';
-import type { Generator } from './draw.ts';
+import { arbitrariesOf, type Generator } from './draw.ts';
 
 type Rows = number[][];
 
@@ -14,15 +14,16 @@ const [lowest, spacing] = [0.75, 0.35];
 /** The vectors whose sign is chosen by the fixed vector stay at least so far from perpendicular to it. */
 const margin = 0.2;
 
-const parts = (length: number): fc.Arbitrary<number[]> =>
-  fc.array(fc.integer({ min: -perUnit, max: perUnit }), { minLength: length, maxLength: length });
-const flags = (length: number): fc.Arbitrary<boolean[]> =>
-  fc.array(fc.boolean(), { minLength: length, maxLength: length });
-const places = (count: number, length: number): fc.Arbitrary<number[]> =>
+const parts = arbitrariesOf((length) =>
+  fc.array(fc.integer({ min: -perUnit, max: perUnit }), { minLength: length, maxLength: length }),
+);
+const flags = arbitrariesOf((length) => fc.array(fc.boolean(), { minLength: length, maxLength: length }));
+const places = arbitrariesOf((count, length) =>
   fc.shuffledSubarray(
     Array.from({ length: count }, (_, i) => i),
     { minLength: length, maxLength: length },
-  );
+  ),
+);
 
 /** I - 2 u uᵀ/|u|² */
 function mirror(u: readonly number[]): Rows {
@@ -35,7 +36,7 @@ const product = (a: Rows, b: Rows): Rows =>
 
 /** A rotation: two mirrors, of which the second is turned towards the first until the columns keep their margin. */
 function rotation(g: Generator, n: number): Rows {
-  const draw = (): number[] => g(parts, n).map((x, i) => x / perUnit + (i === 0 ? 1 : 0));
+  const draw = (): number[] => g(parts(n)).map((x, i) => x / perUnit + (i === 0 ? 1 : 0));
   const [u, other] = [draw(), draw()];
   for (const w of [u, other]) if (!w.some((x) => x !== 0)) w[0] = 1;
   const clear = (q: Rows): boolean =>
@@ -49,14 +50,14 @@ function rotation(g: Generator, n: number): Rows {
 
 function drawMatrix(g: Generator, kind: MatrixKind, m: number, n: number): Rows {
   const k = Math.min(m, n);
-  const signs = g(flags, k).map((minus) => (minus && kind !== 'positive-definite' ? -1 : 1));
+  const signs = g(flags(k)).map((minus) => (minus && kind !== 'positive-definite' ? -1 : 1));
   if (kind === 'dominant') {
-    const noise = g(parts, m * n).map((x) => x / perUnit);
+    const noise = g(parts(m * n)).map((x) => x / perUnit);
     return Array.from({ length: m }, (_, i) =>
       Array.from({ length: n }, (_, j) => noise[i * n + j]! + (i === j ? signs[i]! * (n + 1) : 0)),
     );
   }
-  const sizes = g(places, Math.max(8, k), k).map((slot, i) => signs[i]! * (lowest + spacing * slot));
+  const sizes = g(places(Math.max(8, k), k)).map((slot, i) => signs[i]! * (lowest + spacing * slot));
   const left = rotation(g, m);
   const right = kind === 'full-rank' ? rotation(g, n) : left;
   return left.map((row) =>
