@@ -108,13 +108,63 @@ export function safetensors(bytes: Uint8Array, choices: Choices): Uint8Array {
     text = JSON.stringify(header);
     if (choices.chance(0.3)) text = JSON.stringify(header, null, choices.pick([' ', '\n', '\t']));
     if (choices.chance(0.2)) text = duplicated(text, choices);
+    if (choices.chance(0.2)) text = respelled(text, choices);
   } else text = inText(text, choices);
-  const encoded = Buffer.from(text + ' '.repeat(choices.chance(0.5) ? choices.below(9) : 0));
+  const padded = text + ' '.repeat(choices.chance(0.5) ? choices.below(9) : 0);
+  // As bytes of its own, a character beyond ASCII is no UTF-8 mostly
+  const encoded = Buffer.from(padded, choices.chance(0.9) ? 'utf8' : 'latin1');
   const head = Buffer.alloc(8);
   head.writeBigUInt64LE(
     BigInt(encoded.length) + (choices.chance(0.05) ? choices.pick([1n, 8n, 2n ** 40n, 2n ** 60n]) : 0n),
   );
   return join(head, encoded, data);
+}
+
+/** JSON that means the same to a careless reader, or nearly: numbers, names and fields spelled otherwise. */
+function respelled(text: string, choices: Choices): string {
+  const pick = (pattern: RegExp, change: (found: string) => string): string => {
+    const found = [...text.matchAll(pattern)];
+    if (found.length === 0) return text;
+    const { 0: old, index } = choices.pick(found);
+    return text.slice(0, index) + change(old) + text.slice(index + old.length);
+  };
+  switch (choices.below(4)) {
+    case 0:
+      return pick(/\d+(?=[,\]])/g, (n) =>
+        choices.pick([`${n}.0`, `${n}e0`, `${n}E+0`, `-${n}`, `0${n}`, `${n}0e-1`]),
+      );
+    case 1:
+      // A tensor under another name
+      return pick(/"[^"]*"(?=:\{"dtype")/g, () =>
+        choices.pick([
+          '"\\ud800"',
+          '"\\udc00x"',
+          '"\\ud83d\\ude00"',
+          '"\\u0061"',
+          '"__proto__"',
+          '""',
+          `"${'n'.repeat(4096)}"`,
+          `"${'n'.repeat(4097)}"`,
+        ]),
+      );
+    case 2: {
+      // A field that nobody asked for
+      const depth = choices.pick([1, 125, 126, 127, 2000]);
+      const more = choices.pick([
+        '1',
+        '-1',
+        '1.5',
+        '"\\ud800"',
+        'null',
+        '[{}]',
+        '{"a":1,"a":1}',
+        '['.repeat(depth) + ']'.repeat(depth),
+      ]);
+      return pick(/\{"dtype"/g, () => `{"more":${more},"dtype"`);
+    }
+    default:
+      return pick(/"[a-z]"/g, () => choices.pick(['"\u00FF"', '"\u00C3\u00A9"', '"\u00ED\u00A0\u0080"']));
+  }
 }
 
 /** A .npy file whose header has been changed, with its true length before it most of the time. */
