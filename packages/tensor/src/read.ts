@@ -2,9 +2,9 @@
 import { decodeElements, isHalf, type TypedArray } from './dtype.ts';
 import { DTypeError, ShapeError, ValueError } from './errors.ts';
 import { execute } from './execute.ts';
-import { formatElements } from './format.ts';
+import { formatElements, shownLayout } from './format.ts';
 import { isContiguous, type Shape } from './shape.ts';
-import type { Tensor } from './tensor.ts';
+import { Tensor } from './tensor.ts';
 
 /** Numbers (or booleans, for dtype bool) nested as deep as the rank. */
 export type NestedArray = number | boolean | readonly NestedArray[];
@@ -94,7 +94,13 @@ export const reading = {
   format: (x: Tensor): string =>
     x.storage.unreadable
       ? `Tensor ${x.dtype} [${x.shape.join(', ')}] (${x.storage.unreadable.problem})`
-      : formatElements(x.shape, x.dtype, x.backend.synchronous ? reading.dataSync(x) : null),
+      : formatElements(
+          x.shape,
+          x.dtype,
+          x.backend.synchronous
+            ? reading.dataSync(new Tensor(x.storage, shownLayout(x.layout), x.dtype))
+            : null,
+        ),
 };
 
 export type Reading = typeof reading;

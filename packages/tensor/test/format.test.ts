@@ -173,3 +173,21 @@ describe('everywhere', () => {
     fc.assert(law, { numRuns: runs });
   });
 });
+
+describe('the elements that are shown', () => {
+  it('are those of a copy, in any layout', () => {
+    const x = arange(2 * 40 * 30).reshape([2, 40, 30]);
+    const views = [x.permute([2, 0, 1]), x.flip(), x.slice([null, [1, null, 3], [null, null, 2]])];
+    for (const view of views) expect(view.format()).toBe(view.clone().format());
+    expect(x.transpose().format()).toContain('1170');
+  });
+  it('are all that is read: the rest of a stretched tensor is never written out', () => {
+    const size = 1e7;
+    expect(zeros([size, size]).format()).toBe(
+      zeros([size, size])
+        .slice([[null, null, -1]])
+        .format(),
+    );
+    expect(full([size, size], 2).format().split('\n')[1]).toBe('[[2., 2., 2., …, 2., 2., 2.],');
+  });
+});
