@@ -12,7 +12,7 @@ import {
   type DType,
   type TypedArray,
 } from './dtype.ts';
-import { DTypeError, ShapeError, ValueError } from './errors.ts';
+import { describeValue, DTypeError, ShapeError, ValueError } from './errors.ts';
 import { newStorage, pin } from './memory/scope.ts';
 import type { Storage } from './memory/storage.ts';
 import type { NestedArray } from './read.ts';
@@ -31,6 +31,26 @@ function checkDType(op: string, dtype: DType): DType {
   if (!isDType(dtype))
     throw new DTypeError(op, `'${String(dtype)}' is not a dtype`, { hint: `one of ${dtypes.join(', ')}` });
   return dtype;
+}
+
+const bounds = { i32: [-(2 ** 31), 2 ** 31 - 1], u8: [0, 255] } as const;
+
+/**
+ * Numbers as a dtype stores them; fractions are cut off for integers.
+ * @throws ValueError for numbers that an integer dtype does not hold
+ */
+function encode(op: string, dtype: DType, values: ArrayLike<number>): TypedArray {
+  if (dtype === 'i32' || dtype === 'u8') {
+    const [low, high] = bounds[dtype];
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!;
+      if (!(value > low - 1 && value < high + 1))
+        throw new ValueError(op, `${dtype} does not hold ${value}`, {
+          hint: `it holds ${low} … ${high}; cast() of a tensor of floats saturates or wraps`,
+        });
+    }
+  }
+  return encodeElements(dtype, values);
 }
 
 function fromArray<S extends Shape>(
@@ -66,7 +86,7 @@ export function fromData<S extends Shape>(
       ? data
       : dtypeOfArray(data) === dtype
         ? data
-        : encodeElements(dtype, data);
+        : encode('fromData', dtype, data);
   return fromArray(dtype, stored, shape, backend);
 }
 
@@ -102,25 +122,39 @@ export function tensor<T extends NestedArray | TypedArray>(
     } else if (typeof value === 'number' || typeof value === 'boolean') {
       flat.push(Number(value));
       truth &&= typeof value === 'boolean';
-    } else throw new ShapeError('tensor', `ragged nesting: expected a number at depth ${axis}`);
+    } else
+      throw new ShapeError(
+        'tensor',
+        `ragged nesting: expected a number at depth ${axis}, got ${describeValue(value)}`,
+        (value as unknown) instanceof Tensor ? { hint: 'stack() joins tensors, clone() copies one' } : {},
+      );
   };
   walk(nested, 0);
   const dtype = checkDType('tensor', options.dtype ?? (truth && flat.length > 0 ? 'bool' : 'f32'));
-  return fromArray(dtype, encodeElements(dtype, flat), shape, options.backend ?? currentBackend());
+  return fromArray(dtype, encode('tensor', dtype, flat), shape, options.backend ?? currentBackend());
 }
 
 const scalarCache = new WeakMap<Backend, Map<string, Storage>>();
 const scalarCacheLimit = 256;
 
-/** A tensor of rank 0. Those in frequent use share their storage. */
-export function scalar(value: number | boolean, dtype: DType, backend: Backend = currentBackend()): Tensor {
+/**
+ * A tensor of rank 0. Those in frequent use share their storage.
+ * @param op what errors name
+ * @throws ValueError for a number that an integer dtype does not hold
+ */
+export function scalar(
+  value: number | boolean,
+  dtype: DType,
+  backend: Backend = currentBackend(),
+  op = 'scalar',
+): Tensor {
   let cache = scalarCache.get(backend);
   if (!cache) scalarCache.set(backend, (cache = new Map()));
   const number = Number(value);
   const key = `${dtype}${Object.is(number, -0) ? '-0' : number}`;
   let storage = cache.get(key);
   if (!storage) {
-    storage = pin(fromArray(dtype, encodeElements(dtype, [number]), [], backend)).storage;
+    storage = pin(fromArray(dtype, encode(op, dtype, [number]), [], backend)).storage;
     storage.exported = true;
     if (cache.size >= scalarCacheLimit) cache.delete(cache.keys().next().value!);
     cache.set(key, storage);
@@ -134,9 +168,19 @@ export function full<S extends Shape>(
   value: number | boolean,
   options: CreationOptions = {},
 ): Tensor<Known<S>> {
-  const dtype = options.dtype ?? (typeof value === 'boolean' ? 'bool' : 'f32');
-  checkShape('full', shape);
-  const one = scalar(value, checkDType('full', dtype), options.backend);
+  return filled('full', shape, value, options);
+}
+
+function filled<S extends Shape>(
+  op: string,
+  shape: S,
+  value: number | boolean,
+  { dtype = typeof value === 'boolean' ? 'bool' : 'f32', backend }: CreationOptions,
+): Tensor<Known<S>> {
+  checkShape(op, shape);
+  if (typeof value !== 'number' && typeof value !== 'boolean')
+    throw new ValueError(op, `needs a number or a truth value, not ${describeValue(value)}`);
+  const one = scalar(value, checkDType(op, dtype), backend, op);
   return new Tensor(
     one.storage,
     { shape: [...shape], strides: new Array<number>(shape.length).fill(0), offset: 0 },
@@ -146,12 +190,12 @@ export function full<S extends Shape>(
 
 /** All zeros. */
 export function zeros<S extends Shape>(shape: S, options: CreationOptions = {}): Tensor<Known<S>> {
-  return full(shape, 0, { dtype: 'f32', ...options });
+  return filled('zeros', shape, 0, options);
 }
 
 /** All ones. */
 export function ones<S extends Shape>(shape: S, options: CreationOptions = {}): Tensor<Known<S>> {
-  return full(shape, 1, { dtype: 'f32', ...options });
+  return filled('ones', shape, 1, options);
 }
 
 /** Zeros of another tensor's shape, dtype and backend. */
@@ -166,7 +210,7 @@ export function onesLike<S extends Shape>(x: Tensor<S>): Tensor<S> {
 
 /** One value in another tensor's shape, dtype and backend. */
 export function fullLike<S extends Shape>(x: Tensor<S>, value: number): Tensor<S> {
-  const one = scalar(value, x.dtype, x.backend);
+  const one = scalar(value, x.dtype, x.backend, 'fullLike');
   return new Tensor(
     one.storage,
     { shape: x.shape, strides: new Array<number>(x.rank).fill(0), offset: 0 },
@@ -174,9 +218,22 @@ export function fullLike<S extends Shape>(x: Tensor<S>, value: number): Tensor<S
   );
 }
 
-/** start, start + step, … up to but not including `stop`; i32 where all three are integers that it holds, else f32. */
-export function arange(start: number, stop?: number, step = 1, options: CreationOptions = {}): Tensor {
-  const [from, to] = stop === undefined ? [0, start] : [start, stop];
+/**
+ * 0, 1, … or start, start + step, … up to but not including `stop`; i32 where all three are integers that it holds, else f32.
+ * Options come last, after however many numbers there are.
+ * @throws ValueError for numbers that are not finite, or a step of 0
+ */
+export function arange(stop: number, options?: CreationOptions): Tensor;
+export function arange(
+  start: number,
+  stop: number | undefined,
+  step?: number | CreationOptions,
+  options?: CreationOptions,
+): Tensor;
+export function arange(...given: readonly (number | CreationOptions | undefined)[]): Tensor {
+  const [numbers, options] = optionsLast(given);
+  const [first = NaN, second, step = 1] = numbers;
+  const [from, to] = second === undefined ? [0, first] : [first, second];
   if (step === 0 || ![from, to, step].every(Number.isFinite))
     throw new ValueError(
       'arange',
@@ -191,10 +248,19 @@ export function arange(start: number, stop?: number, step = 1, options: Creation
   for (let i = 0; i < values.length; i++) values[i] = from + i * step;
   return fromArray(
     dtype,
-    encodeElements(dtype, values),
+    encode('arange', dtype, values),
     [values.length],
     options.backend ?? currentBackend(),
   );
+}
+
+/** Numbers, and after them the options, if there are any. */
+function optionsLast(
+  given: readonly (number | CreationOptions | undefined)[],
+): [(number | undefined)[], CreationOptions] {
+  const last = given.at(-1);
+  const has = typeof last === 'object' && last !== null;
+  return [(has ? given.slice(0, -1) : given) as (number | undefined)[], has ? last : {}];
 }
 
 /** `count` evenly spaced values from `start` to `stop`, both included. */
@@ -211,15 +277,14 @@ export function linspace(
   for (let i = 0; i < count; i++) values[i] = start + ((stop - start) * i) / Math.max(1, count - 1);
   // Rounding must not miss the end.
   if (count > 1) values[count - 1] = stop;
-  return fromArray(dtype, encodeElements(dtype, values), [count], backend);
+  return fromArray(dtype, encode('linspace', dtype, values), [count], backend);
 }
 
-/** The identity matrix [n, m] (m = n unless told). */
-export function eye(
-  n: number,
-  m = n,
-  { dtype = 'f32', backend = currentBackend() }: CreationOptions = {},
-): Tensor {
+/** The identity matrix [n, m] (m = n unless told). Options come last. */
+export function eye(n: number, options?: CreationOptions): Tensor;
+export function eye(n: number, m: number | undefined, options?: CreationOptions): Tensor;
+export function eye(...given: readonly (number | CreationOptions | undefined)[]): Tensor {
+  const [[n = NaN, m = n], { dtype = 'f32', backend = currentBackend() }] = optionsLast(given);
   checkShape('eye', [n, m]);
   const data = allocateArray(checkDType('eye', dtype), n * m);
   const one = encodeElements(dtype, [1])[0]!;

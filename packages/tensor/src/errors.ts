@@ -81,6 +81,19 @@ export class FormatError extends InfinigradError {
   override readonly name: string = 'FormatError';
 }
 
+/** A value of a wrong kind, as errors name it. */
+export function describeValue(value: unknown): string {
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'string') return `the text '${value}'`;
+  if (typeof value === 'number' || typeof value === 'boolean') return `the ${typeof value} ${value}`;
+  if (typeof value === 'bigint') return `the bigint ${value}n`;
+  if (typeof value === 'object' && value !== null) {
+    const { name } = (value as object).constructor;
+    return name === 'Object' ? 'an object' : `a ${name}`;
+  }
+  return typeof value === 'function' ? 'a function' : String(value);
+}
+
 /** For states that only a bug of ours can reach. */
 export function internalError(message: string): Error {
   return new Error(`internal: ${message}`);

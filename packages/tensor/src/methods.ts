@@ -4,6 +4,7 @@ import { scalar } from './creation.ts';
 import { compositions, type Compositions } from './compositions/index.ts';
 import { isHalf, promote, scalarDType, type DType } from './dtype.ts';
 import { currentBackend } from './backends/registry.ts';
+import { describeValue, DTypeError } from './errors.ts';
 import type { Attrs, Operand, OpRecord } from './ops/record.ts';
 import { opNames, recordOf, type OpName, type OpTable } from './ops/table.ts';
 import { reading, type Reading } from './read.ts';
@@ -26,7 +27,27 @@ export type CompositionMethods = { [K in keyof Compositions]: Method<Composition
 export type ReadMethods = { [K in keyof Reading]: Method<Reading[K]> };
 
 const allTensors = (operands: readonly Operand[]): operands is readonly Tensor[] =>
-  operands.every((x) => x instanceof Tensor);
+  Array.isArray(operands) && operands.every((x) => x instanceof Tensor);
+
+/** Throws a DTypeError for what is neither a tensor nor a number: types do not hold in JavaScript. */
+function checkOperands(op: OpName, operands: readonly Operand[]): void {
+  const listed = Array.isArray(operands);
+  const wrong = listed
+    ? operands.findIndex((x) => !(x instanceof Tensor) && typeof x !== 'number' && typeof x !== 'boolean')
+    : 0;
+  if (wrong < 0) return;
+  const given: unknown = listed ? operands[wrong] : operands;
+  throw new DTypeError(
+    op,
+    listed
+      ? `input ${wrong} must be a tensor or a number, not ${describeValue(given)}`
+      : `needs an array of tensors, not ${describeValue(given)}`,
+    {
+      operands: listed ? operands.filter((x) => x instanceof Tensor) : [],
+      ...(Array.isArray(given) && { hint: 'tensor() makes one of an array' }),
+    },
+  );
+}
 
 /**
  * Runs an op on tensors and scalars. Scalars become tensors beside the tensors of the call; they never raise its dtype within its kind. Beside f16 and bf16
@@ -34,6 +55,7 @@ const allTensors = (operands: readonly Operand[]): operands is readonly Tensor[]
  * the tensors' dtype.
  */
 function applyBeside(op: OpName, record: OpRecord, operands: readonly Operand[], attrs?: Attrs): Tensor {
+  checkOperands(op, operands);
   let beside: DType | undefined;
   let backend = currentBackend();
   operands.forEach((x, i) => {
@@ -46,7 +68,7 @@ function applyBeside(op: OpName, record: OpRecord, operands: readonly Operand[],
   const inputs = operands.map((x) => {
     if (x instanceof Tensor) return x;
     const dtype = beside === undefined ? (typeof x === 'boolean' ? 'bool' : 'f32') : scalarDType(x, beside);
-    return scalar(x, half ? 'f32' : dtype, backend);
+    return scalar(x, half ? 'f32' : dtype, backend, op);
   });
   const output = apply(op, inputs, attrs);
   return half && output.dtype === 'f32' ? apply('cast', [output], { dtype: half }) : output;
@@ -84,6 +106,17 @@ install('toString', reading.format);
 Object.defineProperty(Tensor.prototype, Symbol.for('nodejs.util.inspect.custom'), {
   value: function (this: Tensor) {
     return reading.format(this);
+  },
+});
+
+/** `x * 2` and `x < y` would be NaN and false without a word; `${x}` is its text. */
+Object.defineProperty(Tensor.prototype, Symbol.toPrimitive, {
+  value: function (this: Tensor, hint: string) {
+    if (hint !== 'number') return reading.format(this);
+    throw new DTypeError('Tensor', 'a tensor is no number', {
+      operands: [this],
+      hint: 'methods compute, as in x.mul(2) and x.lt(y); itemSync() reads a single element',
+    });
   },
 });
 

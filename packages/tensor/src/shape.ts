@@ -1,5 +1,5 @@
 /** Shapes, strides and broadcasting: plain arithmetic on arrays of sizes. */
-import { IndexError, ShapeError, ValueError, type OperandInfo } from './errors.ts';
+import { describeValue, IndexError, ShapeError, ValueError, type OperandInfo } from './errors.ts';
 
 export type Shape = readonly number[];
 
@@ -46,9 +46,21 @@ export function sameShape(a: Shape, b: Shape): boolean {
 }
 
 export function checkShape(op: string, shape: Shape): void {
+  if (!Array.isArray(shape))
+    throw new ShapeError(op, `a shape is an array of sizes, not ${describeValue(shape)}`, {
+      hint: 'as in [2, 3]',
+    });
   for (const n of shape)
     if (!Number.isInteger(n) || n < 0)
       throw new ShapeError(op, `sizes must be integers ≥ 0, got [${shape.join(', ')}]`);
+}
+
+/** Throws a ValueError unless an argument is an array, as its type says. */
+export function checkArray(op: string, what: string, value: unknown, operand?: OperandInfo): void {
+  if (!Array.isArray(value))
+    throw new ValueError(op, `${what} must come in an array, not as ${describeValue(value)}`, {
+      ...(operand && { operands: [operand] }),
+    });
 }
 
 /** An axis counted from either end, as a number in 0 … rank - 1. */
@@ -56,10 +68,14 @@ export function normalizeAxis(op: string, axis: number, operand: OperandInfo): n
   const rank = operand.shape.length;
   const at = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(at) || at < 0 || at >= rank)
-    throw new IndexError(op, `axis ${axis} is out of range for rank ${rank}`, {
-      operands: [operand],
-      ...(rank > 0 && { hint: `axes run from ${-rank} to ${rank - 1}` }),
-    });
+    throw new IndexError(
+      op,
+      `axis ${typeof axis === 'object' ? describeValue(axis) : axis} is out of range for rank ${rank}`,
+      {
+        operands: [operand],
+        ...(rank > 0 && { hint: `axes run from ${-rank} to ${rank - 1}` }),
+      },
+    );
   return at;
 }
 
@@ -70,6 +86,7 @@ export function normalizeAxes(
   operand: OperandInfo,
 ): number[] {
   if (axes === undefined) return operand.shape.map((_, i) => i);
+  if (typeof axes !== 'number') checkArray(op, 'axes', axes, operand);
   const list = (typeof axes === 'number' ? [axes] : axes).map((axis) => normalizeAxis(op, axis, operand));
   if (new Set(list).size !== list.length)
     throw new ValueError(op, `axes [${[axes].flat().join(', ')}] name one axis twice`, {

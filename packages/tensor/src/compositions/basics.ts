@@ -7,13 +7,29 @@ import { arange, fullLike } from '../creation.ts';
 import { isFloat, type DType } from '../dtype.ts';
 import { DTypeError, IndexError, ShapeError, ValueError } from '../errors.ts';
 import type { Range } from '../ops/views.ts';
-import { broadcastShapes, normalizeAxes, normalizeAxis, reducedShape, sizeOf, type Shape } from '../shape.ts';
+import {
+  broadcastShapes,
+  checkArray,
+  normalizeAxes,
+  normalizeAxis,
+  reducedShape,
+  sameShape,
+  sizeOf,
+  type Shape,
+} from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { within } from './within.ts';
 
 type Axes = number | readonly number[];
 
 /** A range on one axis, everything on the others. */
 const onAxis = (axis: number, range: Range): (Range | null)[] => [...new Array<null>(axis).fill(null), range];
+
+/** The square root, with a gradient of 0 at 0. */
+const rootOf = (squares: Tensor): Tensor => {
+  const none = squares.eq(0);
+  return none.where(0, none.where(1, squares).sqrt());
+};
 
 export const basics = {
   /** Two axes swapped (the last two unless told). */
@@ -130,9 +146,9 @@ export const basics = {
       .div(Math.max(0, count - correction));
   },
 
-  /** Standard deviation: the square root of `variance`. */
+  /** Standard deviation: the square root of `variance`. Where it is 0 its gradient is taken as 0. */
   std: (x: Tensor, axes?: Axes, options: { correction?: number; keepDims?: boolean } = {}): Tensor =>
-    x.variance(axes, options).sqrt(),
+    rootOf(within('std', [x], () => x.variance(axes, options))),
 
   /** Elements picked along an axis by an index that broadcasts against the other axes (NumPy's take_along_axis). */
   takeAlongAxis: (x: Tensor, index: Tensor, axis: number): Tensor => {
@@ -187,23 +203,29 @@ export const basics = {
   /** Scalar product of two vectors. */
   dot: (x: Tensor, y: Tensor): Tensor => {
     if (x.rank !== 1 || y.rank !== 1) throw new ShapeError('dot', 'needs two vectors', { operands: [x, y] });
-    return x.matmul(y);
+    return within('dot', [x, y], () => x.matmul(y));
   },
 
-  /** Euclidean norm over axes (all of them unless told). Where it is 0 its gradient is taken as 0. */
-  norm: (x: Tensor, axes?: Axes, keepDims = false): Tensor => {
-    const squares = x.square().sum(axes, keepDims);
-    const none = squares.eq(0);
-    return none.where(0, none.where(1, squares).sqrt());
-  },
+  /**
+   * Euclidean norm over axes (all of them unless told): `vectorNorm` takes other orders. Where it is 0 its gradient is taken
+   * as 0.
+   */
+  norm: (x: Tensor, axes?: Axes, keepDims = false): Tensor =>
+    rootOf(within('norm', [x], () => x.square().sum(axes, keepDims))),
 };
 
 /** Tensors of one shape laid side by side along a new axis (the first unless told). */
 export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
-  if (tensors.length === 0) throw new ValueError('stack', 'needs at least one tensor');
-  return apply(
-    'concat',
-    tensors.map((x) => x.unsqueeze(axis)),
-    { axis },
+  checkArray('stack', 'tensors', tensors);
+  const [first] = tensors;
+  if (!first) throw new ValueError('stack', 'needs at least one tensor');
+  const other = tensors.find((x) => !sameShape(x.shape, first.shape));
+  if (other) throw new ShapeError('stack', 'tensors differ in shape', { operands: [first, other] });
+  return within('stack', tensors, () =>
+    apply(
+      'concat',
+      tensors.map((x) => x.unsqueeze(axis)),
+      { axis },
+    ),
   );
 }

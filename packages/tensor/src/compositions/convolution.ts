@@ -6,6 +6,7 @@ import { paddingMethods } from './padding.ts';
 import { patchMethods } from './patches.ts';
 import { poolingMethods } from './pooling.ts';
 import { batched, bothSides, perAxis, type PerAxis, type Widths } from './spatial.ts';
+import { within } from './within.ts';
 
 export interface ConvolutionOptions {
   /** [O], added to each output channel. Default none. */
@@ -74,7 +75,9 @@ const convolve =
       const stride = perAxis(op, 'stride', options.stride ?? 1, axes, 1);
       const dilation = perAxis(op, 'dilation', options.dilation ?? 1, axes, 1);
       const frames = framesOf(op, padding, weight, stride, dilation);
-      const y = all.convolution(weight, { stride, padding: frames, dilation, groups });
+      const y = within(op, [x, weight], () =>
+        all.convolution(weight, { stride, padding: frames, dilation, groups }),
+      );
       return withBias(op, y, bias, axes);
     });
 
@@ -106,7 +109,9 @@ const convolveTransposed =
         throw new ShapeError(op, `nothing is left of a result of sizes [${size.join(', ')}]`, {
           operands: [x, weight],
         });
-      const inner = all.convolutionTranspose(weight, { stride, padding, dilation, groups, size });
+      const inner = within(op, [x, weight], () =>
+        all.convolutionTranspose(weight, { stride, padding, dilation, groups, size }),
+      );
       const y = beyond.some(([, n]) => n > 0) ? inner.pad([[0, 0], [0, 0], ...beyond]) : inner;
       return withBias(op, y, bias, axes);
     });

@@ -2,7 +2,7 @@
 import { apply } from '../apply.ts';
 import { fromData } from '../creation.ts';
 import { ShapeError, ValueError } from '../errors.ts';
-import { normalizeAxis } from '../shape.ts';
+import { checkArray, normalizeAxis } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
 const concat = (tensors: readonly Tensor[], axis: number): Tensor => apply('concat', tensors, { axis });
@@ -209,6 +209,7 @@ export interface MeshgridOptions {
  * @throws ShapeError where one has more than one axis
  */
 export function meshgrid(vectors: readonly Tensor[], { indexing = 'ij' }: MeshgridOptions = {}): Tensor[] {
+  checkArray('meshgrid', 'vectors', vectors);
   if (vectors.length === 0) throw new ValueError('meshgrid', 'needs at least one vector');
   if (indexing !== 'ij' && indexing !== 'xy')
     throw new ValueError('meshgrid', `indexing must be 'ij' or 'xy', got '${String(indexing)}'`);
@@ -224,6 +225,7 @@ export function meshgrid(vectors: readonly Tensor[], { indexing = 'ij' }: Meshgr
  * vector.
  */
 export function cartesianProd(vectors: readonly Tensor[]): Tensor {
+  checkArray('cartesianProd', 'vectors', vectors);
   if (vectors.length === 0) throw new ValueError('cartesianProd', 'needs at least one vector');
   for (const x of vectors)
     if (x.rank !== 1) throw new ShapeError('cartesianProd', 'needs vectors', { operands: vectors });

@@ -7,6 +7,7 @@ import { bincount, histogram, nonzero, unique, type Histogram, type Unique } fro
 import type { IndexItem } from '../selection/items.ts';
 import { beside, Selection } from '../selection/selection.ts';
 import { Tensor } from '../tensor.ts';
+import { within } from './within.ts';
 
 /** Places of an axis, negative ones counted from the end: an integer, integers in arrays, or a tensor (i32 or u8). */
 type Places = number | readonly NestedArray[] | Tensor;
@@ -139,6 +140,6 @@ export const selectingMethods = {
         },
       );
     const given = source instanceof Tensor ? source : beside(source, x).expand(index.shape);
-    return x[scatters[reduce]](axis, index, given);
+    return within('scatter', [x, index, given], () => x[scatters[reduce]](axis, index, given));
   },
 };

@@ -1,6 +1,7 @@
 /** What the functions over spatial axes (the last one, two or three) share: their options, one number for all axes or one for each. */
 import { ShapeError, ValueError } from '../errors.ts';
 import { checkIntegers } from '../ops/sliding.ts';
+import { checkArray } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** One number for every spatial axis, or one for each. */
@@ -10,6 +11,7 @@ export type Widths = readonly [before: number, after: number];
 
 /** An option as integers ≥ `least`, one for each spatial axis. */
 export function perAxis(op: string, name: string, value: PerAxis, axes: number, least: number): number[] {
+  if (typeof value !== 'number') checkArray(op, name, value);
   const list = typeof value === 'number' ? new Array<number>(axes).fill(value) : [...value];
   if (list.length !== axes)
     throw new ValueError(op, `${name} needs one entry for each of ${axes} spatial axes, got ${list.length}`);
@@ -24,6 +26,7 @@ export function bothSides(
   value: number | readonly (number | Widths)[],
   axes: number,
 ): Widths[] {
+  if (typeof value !== 'number') checkArray(op, name, value);
   const list = typeof value === 'number' ? new Array<number>(axes).fill(value) : value;
   if (list.length !== axes)
     throw new ValueError(op, `${name} needs one entry for each of ${axes} spatial axes, got ${list.length}`);

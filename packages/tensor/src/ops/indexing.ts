@@ -1,7 +1,7 @@
 /** Ops that join tensors and that read or write through index tensors. */
 import { promote, roundTo, type DType } from '../dtype.ts';
 import { IndexError, ShapeError, ValueError, type OperandInfo } from '../errors.ts';
-import { checkShape, normalizeAxis, sameShape, sizeOf } from '../shape.ts';
+import { checkArray, checkShape, normalizeAxis, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { alongAxis, everyBatched, type BatchedCall } from './batch.ts';
 import { indexBelow, real } from './domains.ts';
@@ -82,6 +82,8 @@ const pad: StructuredRecord<
   call: (x, widths, value = 0) => ({ inputs: [x], attrs: { widths, value } }),
   infer: ([x], attrs, op) => {
     const given = attrs['widths'] as readonly (readonly [number, number])[];
+    checkArray(op, 'the widths', given, x);
+    for (const pair of given) checkArray(op, 'the widths of an axis', pair, x);
     if (given.length > x!.shape.length)
       throw new ShapeError(op, `${given.length} widths for rank ${x!.shape.length}`, { operands: [x!] });
     for (const width of given.flat())

@@ -14,6 +14,8 @@ const matmul: StructuredRecord<[a: Tensor, b: Tensor]> = {
   promote: 'float',
   accepts: [['bool', 'u8', 'i32', ...floats]],
   call: (a, b) => {
+    // What is no tensor is refused where the call is run.
+    if (!b?.shape) return { inputs: [a, b] };
     const row = a.shape.length === 1;
     const column = b.shape.length === 1;
     if (!row && !column) return { inputs: [a, b] };

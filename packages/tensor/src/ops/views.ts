@@ -1,7 +1,7 @@
 /** Ops that only say anew where the elements lie: they cost nothing but a handle. */
 import type { DType } from '../dtype.ts';
 import { IndexError, ShapeError, ValueError, type OperandInfo } from '../errors.ts';
-import { broadcastLayout, checkShape, normalizeAxis, reshapeLayout, sizeOf } from '../shape.ts';
+import { broadcastLayout, checkArray, checkShape, normalizeAxis, reshapeLayout, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { real } from './domains.ts';
 import { aligned, everyBatched } from './batch.ts';
@@ -38,6 +38,7 @@ const reshape: ViewRecord<[x: Tensor, shape: readonly number[]]> = {
   call: (x, shape) => ({ inputs: [x], attrs: { shape } }),
   infer: ([x], attrs, op) => {
     const wanted = shapeOf(attrs);
+    checkArray(op, 'the sizes', wanted, x);
     const holes = wanted.filter((n) => n === -1).length;
     if (holes > 1)
       throw new ShapeError(op, `only one size may be -1, got [${wanted.join(', ')}]`, { operands: [x!] });
@@ -87,6 +88,7 @@ const permute: ViewRecord<[x: Tensor, axes: readonly number[]]> = {
   accepts: [anyDType],
   call: (x, axes) => ({ inputs: [x], attrs: { axes } }),
   infer: ([x], attrs, op) => {
+    checkArray(op, 'the axes', attrs['axes'], x);
     const axes = (attrs['axes'] as readonly number[]).map((axis) => normalizeAxis(op, axis, x!));
     if (axes.length !== x!.shape.length || new Set(axes).size !== axes.length)
       throw new ValueError(
@@ -136,6 +138,7 @@ const expand: ViewRecord<[x: Tensor, shape: readonly number[]]> = {
   call: (x, shape) => ({ inputs: [x], attrs: { shape } }),
   infer: ([x], attrs, op) => {
     const wanted = shapeOf(attrs);
+    checkArray(op, 'the sizes', wanted, x);
     const lead = wanted.length - x!.shape.length;
     const shape = wanted.map((n, i) => (n === -1 && i >= lead ? x!.shape[i - lead]! : n));
     checkShape(op, shape);
@@ -175,10 +178,14 @@ const slice: ViewRecord<[x: Tensor, ranges: readonly (Range | null)[]]> = {
   doc: 'A range `[start, stop, step]` of each leading axis, as in Python; null takes the whole axis, a negative step runs backwards.',
   promote: 'none',
   accepts: [anyDType],
-  call: (x, ranges) => ({
-    inputs: [x],
-    attrs: { ranges: ranges.map((r) => r && [r[0] ?? null, r[1] ?? null, r[2] ?? 1]) },
-  }),
+  call: (x, ranges) => {
+    checkArray('slice', 'the ranges', ranges, x);
+    for (const range of ranges) if (range !== null) checkArray('slice', 'start, stop and step', range, x);
+    return {
+      inputs: [x],
+      attrs: { ranges: ranges.map((r) => r && [r[0] ?? null, r[1] ?? null, r[2] ?? 1]) },
+    };
+  },
   infer: ([x], attrs, op) => {
     const ranges = attrs['ranges'] as readonly (readonly (number | null)[] | null)[];
     if (ranges.length > x!.shape.length)

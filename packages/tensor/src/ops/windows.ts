@@ -55,20 +55,29 @@ const ones = (n: number): number[] => new Array<number>(n).fill(1);
 const windows: ViewRecord<
   [
     x: Tensor,
-    axes: readonly number[],
-    sizes: readonly number[],
-    steps?: readonly number[],
-    dilations?: readonly number[],
+    axes: number | readonly number[],
+    sizes: number | readonly number[],
+    steps?: number | readonly number[],
+    dilations?: number | readonly number[],
   ]
 > = {
   kind: 'view',
-  doc: "Sliding windows over some axes, without a copy: the number of windows takes the axis's place, the window's elements follow in axes at the end (PyTorch's Tensor.unfold, over several axes). Windows lie `steps` apart (1 unless told), their elements `dilations` (1 unless told).",
+  doc: "Sliding windows over an axis or several, without a copy: the number of windows takes the axis's place, the window's elements follow in axes at the end (PyTorch's Tensor.unfold, over several axes). Windows lie `steps` apart (1 unless told), their elements `dilations` (1 unless told).",
   promote: 'none',
   accepts: [anyDType],
-  call: (x, axes, sizes, steps = ones(axes.length), dilations = ones(axes.length)) => ({
-    inputs: [x],
-    attrs: { axes, sizes, steps, dilations },
-  }),
+  call: (x, axes, sizes, steps, dilations) => {
+    const along = [axes].flat();
+    const one = ones(along.length);
+    return {
+      inputs: [x],
+      attrs: {
+        axes: along,
+        sizes: [sizes].flat(),
+        steps: [steps ?? one].flat(),
+        dilations: [dilations ?? one].flat(),
+      },
+    };
+  },
   infer: ([x], given, op) => {
     const attrs = slidingOver(op, x!, given);
     return { shape: windowsShape(op, x!, attrs), dtype: x!.dtype as DType, attrs };

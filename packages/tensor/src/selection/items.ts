@@ -1,6 +1,6 @@
 /** What stands between the brackets of an index: places, ranges, new axes, index tensors and masks. */
 import { tensor } from '../creation.ts';
-import { DTypeError, IndexError, ValueError } from '../errors.ts';
+import { describeValue, DTypeError, IndexError, ValueError } from '../errors.ts';
 import type { NestedArray } from '../read.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -129,6 +129,11 @@ function read(op: string, x: Tensor, item: Given, axis: number): Token {
     const index = tensor(places(item), { dtype: 'i32', backend: x.backend });
     return { kind: 'index', axis, index, checked: true };
   }
+  if (typeof item !== 'object' || !('step' in item))
+    throw new ValueError(op, `${describeValue(item)} is no index`, {
+      operands: [x],
+      hint: "places, ranges as 'start:stop', '...', null, arrays and tensors are",
+    });
   return rangeToken(op, x, axis, item.start, item.stop, item.step);
 }
 

@@ -423,12 +423,12 @@ describe('refused', () => {
       ValueError,
       "scatter: reduce must be one of set, add, mul, max, min, got 'mean'",
     ],
-    ['scatter', () => x.scatter(0, index, 0), ShapeError, 'scatterSet: the index must have rank 2'],
+    ['scatter', () => x.scatter(0, index, 0), ShapeError, 'scatter: the index must have rank 2'],
     [
       'scatter',
       () => x.scatter(1, zeros([2, 3], { dtype: 'i32' }).add(3), 0),
       IndexError,
-      'scatterSet: index 3 is out of range for an axis of size 3',
+      'scatter: index 3 is out of range for an axis of size 3',
     ],
   ];
   it.each(rows)('%s %#', (_, body, kind, says) => {

@@ -1,8 +1,8 @@
 /** Einstein summation: any product of tensors with sums over some of their axes, written in letters. */
 import { isFloat, promote, type DType } from '../../dtype.ts';
-import type { OperandInfo } from '../../errors.ts';
+import { describeValue, ValueError, type OperandInfo } from '../../errors.ts';
 import type { Shape } from '../../shape.ts';
-import type { Tensor } from '../../tensor.ts';
+import { Tensor } from '../../tensor.ts';
 import { arrange, contract, type Lettered } from './contract.ts';
 import { bind, parseEquation, type Bound } from './equation.ts';
 import { findPath, productOf, type PathStep } from './path.ts';
@@ -65,6 +65,12 @@ function prepare(x: Tensor, letters: readonly string[], term: readonly string[])
  * @throws ShapeError where ranks or sizes do not fit
  */
 export function einsum(equation: string, ...operands: readonly Tensor[]): Tensor {
+  const given: readonly unknown[] = [equation, ...operands];
+  const wrong = given.findIndex((x, i) => (i === 0 ? typeof x !== 'string' : !(x instanceof Tensor)));
+  if (wrong >= 0)
+    throw new ValueError('einsum', `needs an equation, then tensors, not ${describeValue(given[wrong])}`, {
+      hint: "as in einsum('ij,jk->ik', a, b)",
+    });
   const { inputs, output, sizes, terms, steps } = planFor('einsum', equation, operands);
   const common = operands.reduce<DType>((dtype, x) => promote(dtype, x.dtype), 'bool');
   const target = operands.length === 1 || isFloat(common) ? common : 'i32';
