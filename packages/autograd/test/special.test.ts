@@ -18,6 +18,17 @@ const [first, second] = [
 ];
 
 describe('holes in the formulas', () => {
+  it('the deviation of equal values has the gradient 0, as has the norm of nothing', () => {
+    expect(first((v) => v.std(), t([3, 3, 3]))).toEqual([0, 0, 0]);
+    expect(first((v) => v.std(undefined, { correction: 0 }), t([5]))).toEqual([0]);
+    expect(first((v) => v.norm(), t([0, 0]))).toEqual([0, 0]);
+    // Of one value without its mean there is no deviation.
+    expect(first((v) => v.std(), t([5]))).toEqual([NaN]);
+  });
+  it('clip with one end passes all on that lies on its other side', () => {
+    expect(first((v) => v.clip(0), t([-1, 0, 1e300]))).toEqual([0, 1, 1]);
+    expect(first((v) => v.clip(null, 0), t([-1e300, 0, 1]))).toEqual([1, 1, 0]);
+  });
   it('sinc is smooth at 0, to every order', () => {
     const third = (f: (x: Tensor) => Tensor, x: Tensor): Tensor => slope(slope(slope(f)))(x);
     const x = t([0]);

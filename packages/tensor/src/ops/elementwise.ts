@@ -1,11 +1,11 @@
 /** Elementwise ops: arithmetic, functions of one number, relations, logic, choice. */
 import { isDType, type DType } from '../dtype.ts';
-import { DTypeError, ValueError } from '../errors.ts';
+import { describeValue, DTypeError, ValueError } from '../errors.ts';
 import * as ir from '../ir.ts';
 import { broadcastShapes, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { aboveOne, betweenSteps, distinct, nonzero, positive, real, truth, unit } from './domains.ts';
-import { anyDType, binary, floats, numeric, refused, unary } from './families.ts';
+import { anyDType, binary, numeric, refused, unary } from './families.ts';
 import type { Domain, ElementwiseRecord, Operand } from './record.ts';
 
 const sigmoid = (x: ir.Term): ir.Expr => ir.div(1, ir.add(1, ir.exp(ir.neg(x))));
@@ -190,8 +190,7 @@ export const relations = {
   isFinite: unary({
     doc: 'True where x is neither NaN nor ±Infinity.',
     define: (x) => ir.lt(ir.abs(x), Infinity),
-    promote: 'none',
-    accepts: floats,
+    promote: 'float',
     result: 'bool',
   }),
 };
@@ -262,23 +261,40 @@ const where: ElementwiseRecord<[condition: Tensor, x: Operand, y: Operand]> = {
   flops: () => 0,
 };
 
-const clip: ElementwiseRecord<[x: Tensor, min: number, max: number]> & { readonly shapes: 'same' } = {
+const clip: ElementwiseRecord<[x: Tensor, min: number | null, max?: number | null]> & {
+  readonly shapes: 'same';
+} = {
   kind: 'elementwise',
   shapes: 'same',
-  doc: 'x held between `min` and `max`; the derivative is 1 inside (ends included) and 0 outside.',
+  doc: 'x held between `min` and `max`, of which either may be null or missing; the derivative is 1 inside (ends included) and 0 outside.',
   promote: 'none',
   accepts: [numeric],
-  call: (x, min, max) => ({ inputs: [x], attrs: { min, max } }),
+  call: (x, min, max = null) => ({ inputs: [x], attrs: { min: min ?? -Infinity, max: max ?? Infinity } }),
   infer: ([x], attrs, op) => {
     const min = attrs['min'] as number;
     const max = attrs['max'] as number;
+    for (const end of [min, max])
+      if (typeof end !== 'number')
+        throw new ValueError(op, `min and max are numbers or null, not ${describeValue(end)}`, {
+          operands: [x!],
+          hint: 'maximum() and minimum() take tensors',
+        });
     if (!(min <= max)) throw new ValueError(op, `min ${min} is not ≤ max ${max}`, { operands: [x!] });
     return { shape: x!.shape, dtype: x!.dtype as DType, attrs: { min, max } };
   },
-  define: ([x], _, attrs) => ir.min(ir.max(x!, attrs['min'] as number), attrs['max'] as number),
+  define: ([x], _, attrs) => {
+    const [min, max] = [attrs['min'] as number, attrs['max'] as number];
+    // Integers know no infinity.
+    const above = min === -Infinity ? x! : ir.max(x!, min);
+    return max === Infinity ? above : ir.min(above, max);
+  },
   sample: (draw) => ({
     inputs: [{ shape: draw.shape(), domain: { min: -3, max: 3, avoid: [-1, 1] } }],
-    attrs: { min: -1, max: 1 },
+    attrs: draw.pick([
+      { min: -1, max: 1 },
+      { min: -1, max: Infinity },
+      { min: -Infinity, max: 1 },
+    ]),
   }),
   errors: [
     {
