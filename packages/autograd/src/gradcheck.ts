@@ -177,7 +177,7 @@ function secondOrder(
     return floats.map((i) => gradients[i]!);
   };
   const variables = [cotangent, ...inputs];
-  const { value, pullback } = vjp<Tensor[]>(
+  const { value, pullback } = vjp<Tensor[], Tensor>(
     (u, ...xs) =>
       pull(u!, xs, true)
         .map((g, k) => g.mul(weights[k]!).sum())

@@ -1,5 +1,5 @@
 /** Whether ops are being recorded for differentiation. */
-import { GradientError, scope } from '@infinigrad/tensor';
+import { GradientError, scope, ValueError } from '@infinigrad/tensor';
 
 /**
  * `on`: ops on tensors that need gradients are recorded. `off`: they are not. `inference`: nor can what they make be
@@ -28,18 +28,29 @@ export function withMode<T>(mode: Mode, body: () => T): T {
   }
 }
 
-/** Runs `body` (synchronous) without recording: its results need no gradient and cost no memory beyond themselves. */
+/**
+ * Runs `body` without recording: its results need no gradient and cost no memory beyond themselves.
+ * @throws ValueError where `body` is asynchronous
+ */
 export function noGrad<T>(body: () => T): T {
-  return withMode(current === 'inference' ? current : 'off', body);
+  return synchronous('noGrad', withMode(current === 'inference' ? current : 'off', body));
+}
+
+function synchronous<T>(op: string, result: T): T {
+  if (result instanceof Promise)
+    throw new ValueError(op, 'the body is asynchronous: what comes after its first await is outside', {
+      hint: 'await outside, or put each part between two awaits into one of its own',
+    });
+  return result;
 }
 
 /**
  * Runs `body` with recording on, also inside `noGrad`.
- * @throws GradientError inside `inferenceMode`
+ * @throws GradientError inside `inferenceMode`, ValueError where `body` is asynchronous
  */
 export function enableGrad<T>(body: () => T): T {
   refuseInference('enableGrad');
-  return withMode('on', body);
+  return synchronous('enableGrad', withMode('on', body));
 }
 
 /** @throws GradientError inside `inferenceMode` */

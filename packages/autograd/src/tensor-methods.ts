@@ -27,7 +27,8 @@ declare module '@infinigrad/tensor' {
      * Calls `hook` in every pass that brings a gradient to this tensor: once, with all of it, before it goes on. A tensor that
      * the hook returns takes the gradient's place. Hooks run in the order in which they were registered.
      * @returns takes the hook away
-     * @throws GradientError where the tensor needs no gradient, or, in the pass, for what is no gradient of its shape and dtype
+     * @throws GradientError where the tensor needs no gradient or the hook is no function, or, in the pass, for what is no gradient of its
+     * shape and dtype
      */
     registerHook(hook: GradientHook): () => void;
     /**
@@ -121,6 +122,10 @@ Object.defineProperties(Tensor.prototype, {
     configurable: true,
     writable: true,
     value: function (this: Tensor, hook: GradientHook): () => void {
+      if (typeof hook !== 'function')
+        throw new GradientError('registerHook', `a hook must be a function, got ${String(hook)}`, {
+          operands: [this],
+        });
       return sourceNeeded('registerHook', this).addHook(hook);
     },
   },

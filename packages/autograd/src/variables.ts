@@ -1,7 +1,7 @@
 /** Functions evaluated at variables of their own: what grad, vjp and the transformations share. */
 import { GradientError, isFloat, Tensor } from '@infinigrad/tensor';
 import { refuseSealed, sourceOf } from './graph.ts';
-import { mapTree, type Tree } from './map-tree.ts';
+import { mapTreeOf, type Tree } from './map-tree.ts';
 import { enableGrad } from './modes.ts';
 import { carry, currentLevel, depthOf, stand, standingFor } from './transforms/levels.ts';
 
@@ -30,7 +30,7 @@ function freshVariables<A extends readonly Tree[]>(
 ): { args: A; variables: Tensor[]; linked: boolean } {
   const variables: Tensor[] = [];
   let linked = false;
-  const fresh = mapTree(args as readonly Tree[], (x) => {
+  const fresh = mapTreeOf(op, args as readonly Tree[], (x) => {
     if (!isFloat(x.dtype)) return x;
     refuseSealed(op, [x]);
     linked ||= hasGraph(x);
@@ -65,7 +65,10 @@ export function evaluate<A extends readonly Tree[], Y>(
 
 /** @throws GradientError where a function has not returned one floating-point tensor */
 export function checkValue(op: string, value: unknown): Tensor {
-  if (!(value instanceof Tensor)) throw new GradientError(op, 'the function must return one tensor');
+  if (!(value instanceof Tensor))
+    throw new GradientError(op, 'the function must return one tensor', {
+      ...(Array.isArray(value) && { hint: 'with hasAux: true it returns [value, aux]' }),
+    });
   if (!isFloat(value.dtype))
     throw new GradientError(op, 'the function must return a floating-point tensor', { operands: [value] });
   return value;

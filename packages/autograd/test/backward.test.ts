@@ -471,6 +471,15 @@ describe('recording', () => {
     expect([y.requiresGrad, list(y), was, recording()]).toEqual([false, [4], false, true]);
     expect(x.square().requiresGrad).toBe(true);
   });
+  it.each([
+    ['noGrad', noGrad],
+    ['enableGrad', enableGrad],
+  ])('%s refuses a body that goes on later', (name, mode) => {
+    expect(thrownBy(() => mode(async () => {})).message).toBe(
+      `${name}: the body is asynchronous: what comes after its first await is outside. Hint: await outside, or put each part between two awaits into one of its own`,
+    );
+    expect(leaf([1]).mul(2).requiresGrad).toBe(true);
+  });
   it('a result made under noGrad is a constant to what follows', () => {
     const x = leaf([3]);
     const factor = noGrad(() => x.mul(10));

@@ -331,37 +331,88 @@ describe('beside outer variables', () => {
   });
 });
 
+describe('what is returned beside the value', () => {
+  const f = (x: Tensor, factor: number): [Tensor, { readonly y: Tensor; readonly factor: number }] => {
+    const y = x.square().mul(factor);
+    return [y.sum(), { y, factor }];
+  };
+  it('is handed out without history, whatever it is', () => {
+    const made = valueAndGrad(f, { hasAux: true })(t([1, 2]), 3);
+    expect([made.value.itemSync(), list(made.grad), list(made.aux.y), made.aux.factor]).toEqual([
+      15,
+      [6, 12],
+      [3, 12],
+      3,
+    ]);
+    expect(made.aux.y.requiresGrad).toBe(false);
+    const { grad: gradient, aux } = grad(f, { hasAux: true })(t([1, 2]), 3);
+    expect([list(gradient), list(aux.y)]).toEqual([
+      [6, 12],
+      [3, 12],
+    ]);
+    expect(Object.keys(grad((x: Tensor) => [x.sum(), undefined], { hasAux: true })(t([1])))).toContain('aux');
+  });
+  it('can be differentiated inside another differentiation', () => {
+    const outer = (x: Tensor): Tensor => {
+      const { grad: g, aux } = grad(f, { hasAux: true })(x, 3);
+      return g.mul(aux.y).sum(); // 6x · 3x²
+    };
+    expectClose(list(grad(outer)(t([1, 2]))), [54, 216]);
+  });
+});
+
+describe('the pullback of several results', () => {
+  it('takes a gradient for each, and adds up', () => {
+    const f = (x: Tensor, y: Tensor): { sum: Tensor; list: readonly [Tensor, Tensor] } => ({
+      sum: x.add(y),
+      list: [x.mul(y), x.gt(y)],
+    });
+    const { value, pullback } = vjp(f, t([2, 3]), t([5, 7]));
+    expect([list(value.sum), list(value.list[0]), list(value.list[1])]).toEqual([
+      [7, 10],
+      [10, 21],
+      [0, 0],
+    ]);
+    expect(value.sum.requiresGrad).toBe(false);
+    const [gx, gy] = pullback({ sum: t([1, 10]), list: [t([100, 1000]), t(0)] });
+    expect([list(gx), list(gy)]).toEqual([
+      [501, 7010],
+      [201, 3010],
+    ]);
+  });
+  it('converts gradients to the dtypes of the results', () => {
+    const { pullback } = vjp((x: Tensor) => x.mul(2), tensor([1]));
+    expect(pullback(t([3]))[0].dtype).toBe('f32');
+  });
+});
+
 describe('errors', () => {
   const rows: [string, () => unknown, string][] = [
     [
       'no floating-point argument',
       () => grad((x: Tensor) => x.sum())(tensor([1], { dtype: 'i32' })),
-      'valueAndGrad: no argument is a floating-point tensor',
+      'grad: no argument is a floating-point tensor',
     ],
-    [
-      'no tensor at all',
-      () => grad(() => t(1))([] as Tree),
-      'valueAndGrad: no argument is a floating-point tensor',
-    ],
+    ['no tensor at all', () => grad(() => t(1))([] as Tree), 'grad: no argument is a floating-point tensor'],
     [
       'several numbers',
       () => grad((x: Tensor) => x.mul(2))(t([1, 2])),
-      'valueAndGrad: the output is not a single number: [2] f64. Hint: reduce it (sum, mean)',
+      'grad: the output is not a single number: [2] f64. Hint: reduce it (sum, mean)',
     ],
     [
       'no tensor returned',
       () => grad((() => 3) as unknown as (x: Tensor) => Tensor)(t([1])),
-      'valueAndGrad: the function must return one tensor',
+      'grad: the function must return one tensor',
     ],
     [
       'a promise returned',
       () => vjp((async (x: Tensor) => x) as unknown as (x: Tensor) => Tensor, t([1])),
-      'vjp: the function must return one tensor',
+      'vjp: the function must return tensors. Hint: one, or several in arrays and plain objects',
     ],
     [
       'integers returned',
       () => grad((x: Tensor) => x.argMax())(t([1, 2])),
-      'valueAndGrad: the function must return a floating-point tensor: [] i32',
+      'grad: the function must return a floating-point tensor: [] i32',
     ],
     [
       'truth values returned',
@@ -371,17 +422,52 @@ describe('errors', () => {
     [
       'a number in a tree',
       () => grad((x: Tree) => (x as { a: Tensor }).a.sum())({ a: t([1]), power: 2 } as unknown as Tree),
-      'mapTree: a tree holds tensors alone, got 2. Hint: hand numbers and options over as further arguments',
+      'grad: a tree holds tensors alone, got 2 at [0].power. Hint: hand numbers and options over as further arguments',
     ],
     [
       'nothing in a tree',
       () => mapTree([t(1), null] as unknown as Tree, (x) => x),
-      'mapTree: a tree holds tensors alone, got null',
+      'mapTree: a tree holds tensors alone, got null at [1]',
     ],
     [
       'text in a tree',
       () => mapTree('ab' as unknown as Tree, (x) => x),
       'mapTree: a tree holds tensors alone, got ab',
+    ],
+    [
+      'an object with methods in a tree',
+      () =>
+        grad((d: Tree) => (d as unknown as Date).getDate() as unknown as Tensor)(
+          new Date(0) as unknown as Tree,
+        ),
+      'grad: a tree holds tensors alone, got an instance of Date at [0]. Hint: hand it over as a further argument; functionalCall',
+    ],
+    [
+      'several results without hasAux',
+      () => valueAndGrad(((x: Tensor) => [x.sum(), x]) as unknown as (x: Tensor) => Tensor)(t([1])),
+      'valueAndGrad: the function must return one tensor. Hint: with hasAux: true it returns [value, aux]',
+    ],
+    [
+      'one result with hasAux',
+      () =>
+        grad(((x: Tensor) => x.sum()) as unknown as (x: Tensor) => [Tensor, null], { hasAux: true })(t([1])),
+      'grad: with hasAux the function must return [value, aux]',
+    ],
+    [
+      'several numbers with hasAux',
+      () => valueAndGrad((x: Tensor) => [x, 1], { hasAux: true })(t([1, 2])),
+      'valueAndGrad: the output is not a single number: [2] f64',
+    ],
+    [
+      'no tensor among several returned',
+      () => vjp((() => [t(1), 3]) as unknown as (x: Tensor) => Tensor, t([1])),
+      'vjp: the function must return tensors',
+    ],
+    [
+      'a cotangent of another structure',
+      () =>
+        vjp((x: Tensor) => ({ a: [x, x] }), t([1])).pullback({ a: [t([1])] } as unknown as { a: Tensor[] }),
+      'vjp: value and gradient must have one structure, and differ at a',
     ],
     [
       'a cotangent of another shape',

@@ -9,3 +9,4 @@ export {
   type JacobianOf,
   type JacobianOptions,
 } from './jacobian.ts';
+export { linearize } from './linearize.ts';

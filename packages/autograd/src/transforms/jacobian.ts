@@ -10,7 +10,7 @@ import {
   zerosLike,
 } from '@infinigrad/tensor';
 import { propagate } from '../backward.ts';
-import { grad } from '../functional.ts';
+import { gradOf } from '../functional.ts';
 import { sourceOf } from '../graph.ts';
 import { mapTree, type Tree } from '../map-tree.ts';
 import { evaluate } from '../variables.ts';
@@ -195,7 +195,7 @@ export function hessian<X extends Tree, Rest extends readonly unknown[]>(
   options: HessianOptions = {},
 ): (x: X, ...rest: Rest) => JacobianOf<X, X> {
   checkChunkSize('hessian', options);
-  return jacobian(grad(f), { ...options, mode: 'forward' });
+  return jacobian(gradOf('hessian', f), { ...options, mode: 'forward' });
 }
 
 /**
@@ -204,5 +204,5 @@ export function hessian<X extends Tree, Rest extends readonly unknown[]>(
  * @throws as `grad` and `jvp`
  */
 export function hvp<X extends Tree>(f: (x: X) => Tensor, x: X, v: NoInfer<X>): X {
-  return scope(() => jvp((y: X) => grad(f)(y), [x], [v]).tangent);
+  return scope(() => jvp(gradOf('hvp', f), [x], [v]).tangent);
 }

@@ -8,16 +8,16 @@ import {
   internalError,
   isFloat,
   recordOf,
-  sameShape,
   scope,
-  Tensor,
   zerosLike,
   type OpCall,
+  type Tensor,
 } from '@infinigrad/tensor';
 import { propagate } from '../backward.ts';
 import { sourceOf } from '../graph.ts';
-import { mapTree, type Tree } from '../map-tree.ts';
+import { mapTreeOf, type Tree } from '../map-tree.ts';
 import { enableGrad, noGrad, recording } from '../modes.ts';
+import { directionOf, pairTrees } from '../pair-trees.ts';
 import { derivatives } from '../rules/table.ts';
 import { nextOrder, type Source } from '../source.ts';
 import '../tensor-methods.ts';
@@ -97,30 +97,6 @@ class Tangents {
   }
 }
 
-/** Two trees walked side by side. */
-function pair(x: Tree, t: Tree, f: (x: Tensor, t: Tensor) => Tensor): Tree {
-  const differ = (): never => {
-    throw new GradientError('jvp', 'arguments and tangents must have one structure');
-  };
-  if (x instanceof Tensor) return t instanceof Tensor ? f(x, t) : differ();
-  if (t instanceof Tensor || typeof t !== 'object' || t === null) return differ();
-  const [left, right] = [Object.entries(x), t as Readonly<Record<string, Tree>>];
-  if (Array.isArray(x) !== Array.isArray(t) || left.length !== Object.keys(right).length) return differ();
-  const parts = left.map(([key, part]) => {
-    if (!Object.hasOwn(right, key)) return differ();
-    return [key, pair(part as Tree, right[key]!, f)] as const;
-  });
-  return Array.isArray(x) ? parts.map(([, part]) => part) : Object.fromEntries(parts);
-}
-
-function checkTangent(x: Tensor, t: Tensor): Tensor {
-  if (!isFloat(t.dtype))
-    throw new GradientError('jvp', 'the tangent must be of floating point', { operands: [x, t] });
-  if (!sameShape(x.shape, t.shape))
-    throw new GradientError('jvp', 'argument and tangent must have one shape', { operands: [x, t] });
-  return t.dtype === x.dtype ? t : t.cast(x.dtype);
-}
-
 /**
  * f's value, and its derivative along a direction: J · tangents, in one pass forward beside the values, so that nothing is
  * kept for a way back. Trees of tensors go in and come out; what stands in `tangents` for integers is not looked at.
@@ -136,16 +112,20 @@ export function jvp<A extends readonly Tree[], Y extends Tree>(
   primals: A,
   tangents: NoInfer<A>,
 ): { value: Y; tangent: Y } {
+  if (!Array.isArray(primals) || !Array.isArray(tangents))
+    throw new GradientError('jvp', 'primals and tangents must be arrays, with an entry for each argument', {
+      hint: 'jvp(f, [x], [t])',
+    });
   let count = 0;
   const directions = new Map<Tensor, Tensor>();
-  const handles = pair(primals, tangents, (x, t) => {
+  const handles = pairTrees(primals, tangents, { op: 'jvp', both: 'arguments and tangents' }, (x, t) => {
     if (!isFloat(x.dtype)) return x;
     count++;
     // A tensor that stands in two places moves in two ways.
     const handle = x.reshape(x.shape);
-    directions.set(handle, checkTangent(x, t));
+    directions.set(handle, directionOf('jvp', x, t));
     return handle;
-  }) as unknown as A;
+  });
   if (count === 0) throw new GradientError('jvp', 'no argument is a floating-point tensor');
   return pushAlong(f, handles, directions);
 }
@@ -160,7 +140,7 @@ export function pushAlong<A extends readonly Tree[], Y extends Tree>(
   for (const [x, t] of directions) own.set(x, t);
   const value = own.during(() => f(...args));
   checkReturned('jvp', value);
-  return { value, tangent: mapTree(value, (y) => own.get(y) ?? zerosLike(y)) };
+  return { value, tangent: mapTreeOf('jvp', value, (y) => own.get(y) ?? zerosLike(y)) };
 }
 
 /** @throws GradientError where a function has not returned a tensor, or tensors in arrays and plain objects */

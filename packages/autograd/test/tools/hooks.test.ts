@@ -220,6 +220,11 @@ describe('refuses', () => {
     expect(of(async () => {}).message).toContain('got a promise');
     expect(of(() => null).message).toContain('got null');
   });
+  it('a hook that is no function', () => {
+    expect(thrownBy(() => leaf([1]).registerHook(null as never)).message).toBe(
+      'registerHook: a hook must be a function, got null: [1] f64',
+    );
+  });
   it('a tensor that needs no gradient', () => {
     expect(thrownBy(() => t([1]).registerHook(() => {})).message).toBe(
       'registerHook: the tensor needs no gradient: [1] f64. Hint: set requiresGrad on it, or on what it is made of',

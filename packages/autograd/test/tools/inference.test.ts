@@ -76,7 +76,7 @@ describe('refuses', () => {
     [
       'a gradient at a result',
       () => grad((z: Tensor) => z.sum())(y),
-      'valueAndGrad: input 0 was made in inferenceMode and cannot be part of a graph',
+      'grad: input 0 was made in inferenceMode and cannot be part of a graph',
     ],
     [
       'a gradient of a result',

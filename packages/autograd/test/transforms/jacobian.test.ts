@@ -270,7 +270,7 @@ describe('errors', () => {
       'a Hessian of several numbers',
       () => hessian(f)(t([1, 2])),
       GradientError,
-      'valueAndGrad: the output is not a single number',
+      'hessian: the output is not a single number',
     ],
     [
       'a product with another shape',

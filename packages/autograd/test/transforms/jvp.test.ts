@@ -355,6 +355,11 @@ describe('errors', () => {
       'jvp: arguments and tangents must have one structure',
     ],
     [
+      'arguments that are no list',
+      () => jvp(f, t([1]) as unknown as [Tensor], t([1]) as unknown as [Tensor]),
+      'jvp: primals and tangents must be arrays, with an entry for each argument. Hint: jvp(f, [x], [t])',
+    ],
+    [
       'a number returned',
       () => jvp((() => 3) as unknown as typeof f, [t([1])], [t([1])]),
       'jvp: the function must return tensors',
@@ -367,7 +372,7 @@ describe('errors', () => {
     [
       'a number in a tree returned',
       () => jvp((() => [3]) as unknown as typeof f, [t([1])], [t([1])]),
-      'mapTree: a tree holds tensors alone, got 3',
+      'jvp: a tree holds tensors alone, got 3 at [0]',
     ],
   ];
   it.each(rows)('%s', (_, body, says) => {
