@@ -16,6 +16,7 @@ import type { Tree } from './functional.ts';
 import { Leaf, Node, Part, save, sourceOf, type Saved, type Source } from './graph.ts';
 import { currentMode } from './modes.ts';
 import { nextOrder } from './source.ts';
+import { inSurroundings } from './surroundings.ts';
 import { hasRecordedTangent } from './transforms/jvp.ts';
 import { currentLevel, withoutGraph } from './transforms/levels.ts';
 import { onlyTensors, replaceTensors, tensorsIn } from './trees.ts';
@@ -161,7 +162,7 @@ export function checkpoint<A extends readonly unknown[], Y extends Tree>(
       if (sources.length === 0) return plain;
       const node = new CheckpointNode(
         sources,
-        () => tensorsIn(f(...args)),
+        inSurroundings(() => tensorsIn(f(...args))),
         inputs.list(),
         tensorsIn(plain),
         differentiable,

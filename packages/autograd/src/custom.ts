@@ -4,6 +4,7 @@ import { CustomNode, kindOf } from './custom-node.ts';
 import { vjp, type Tree } from './functional.ts';
 import { refuseSealed, sourceOf } from './graph.ts';
 import { currentMode, recording, withMode } from './modes.ts';
+import { inSurroundings } from './surroundings.ts';
 import { hasTangent, pushedBack } from './transforms/jvp.ts';
 import { standingFor } from './transforms/levels.ts';
 import { isHolder, onlyTensors, replaceTensors, tensorsIn } from './trees.ts';
@@ -95,12 +96,14 @@ export function customGradient<A extends readonly unknown[], Y extends Tree, S =
     refuseSealed(name, inputs);
     const node = new CustomNode({
       name,
-      backward: backward as (gradients: unknown, saved: unknown, needs: readonly boolean[]) => unknown,
+      backward: inSurroundings(
+        backward as (gradients: unknown, saved: unknown, needs: readonly boolean[]) => unknown,
+      ),
       args,
       output,
       saved: replaceTensors(made, (x) => known.get(x) ?? x),
       foreign: tensorsIn(made).map((x) => !known.has(x)),
-      saveAnew: (again) => run(again).saved,
+      saveAnew: inSurroundings((again) => run(again).saved),
     });
     watcher?.recorded(node);
     return output as Y;

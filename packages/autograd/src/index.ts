@@ -6,6 +6,7 @@ export * from './functional.ts';
 export * from './gradcheck.ts';
 export * from './custom.ts';
 export * from './checkpoint.ts';
+export { surrounded, type Surrounding } from './surroundings.ts';
 export * from './anomaly/index.ts';
 export * from './inspect/index.ts';
 export * from './transforms/index.ts';

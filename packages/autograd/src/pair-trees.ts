@@ -1,6 +1,5 @@
 /** Two trees of tensors walked side by side. */
 import { GradientError, isFloat, sameShape, Tensor } from '@infinigrad/tensor';
-import type { Tree } from './map-tree.ts';
 import { isHolder, partsOf } from './trees.ts';
 
 /** What errors call the two. */

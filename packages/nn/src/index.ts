@@ -1,6 +1,7 @@
 /** @infinigrad/nn: modules, layers, losses and optimizers. */
 export * from './parameter.ts';
-export * from './module.ts';
+export { Module, type LoadOptions, type LoadReport } from './module.ts';
+export { functionalCall } from './functional-call.ts';
 export type { InitStd } from './init.ts';
 export * from './layers/linear.ts';
 export * from './layers/embedding.ts';

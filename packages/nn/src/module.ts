@@ -34,10 +34,10 @@ export abstract class Module {
     return this.train(false);
   }
 
-  /** Every parameter by its path. One that can be reached twice has the first name only. */
+  /** Every parameter by its path. One that can be reached twice has the first name only. Inside `functionalCall`, what stands in for it. */
   namedParameters(): Map<string, Parameter> {
     const found = new Map<string, Parameter>();
-    visit(this, (name, part) => part instanceof Parameter && found.set(name, part));
+    visit(this, (name, part) => !(part instanceof Module) && found.set(name, part));
     return found;
   }
 
@@ -103,17 +103,69 @@ function describe({ shape, dtype }: Tensor): string {
   return `[${shape.join(', ')}] ${dtype}`;
 }
 
-/** Parameters and modules below `root` and itself, in the order of fields, each once and under its first name. */
-function visit(root: Module, found: (name: string, part: Parameter | Module) => void): void {
+/** A field, or an element of an array, that holds a parameter. */
+export interface Place {
+  readonly holder: Record<string, unknown>;
+  readonly key: string;
+}
+
+/** Where tensors stand in the place of parameters, by what holds them. */
+const standIns = new WeakMap<object, Set<string>>();
+
+/** Puts a tensor in the place of a parameter; the function returned puts back what was there. */
+export function standIn({ holder, key }: Place, value: Tensor): () => void {
+  const before = holder[key];
+  const keys = standIns.get(holder) ?? new Set();
+  const first = !keys.has(key);
+  standIns.set(holder, keys.add(key));
+  holder[key] = value;
+  return () => {
+    holder[key] = before;
+    if (first) keys.delete(key);
+  };
+}
+
+/** Where the parameters of a module stand, by their names in `namedParameters`. */
+export function parameterPlaces(module: Module): Map<string, { parameter: Tensor; at: Place[] }> {
+  const places = new Map<string, { parameter: Tensor; at: Place[] }>();
+  const names = new Map<Tensor, string>();
+  visit(
+    module,
+    (name, part) => {
+      if (part instanceof Module) return;
+      names.set(part, name);
+      places.set(name, { parameter: part, at: [] });
+    },
+    (parameter, place) => places.get(names.get(parameter)!)!.at.push(place),
+  );
+  return places;
+}
+
+/**
+ * Parameters (or what stands in for them) and modules below `root` and itself, in the order of fields, each once and under its
+ * first name.
+ * @param standing sees every place where a parameter stands
+ */
+function visit(
+  root: Module,
+  found: (name: string, part: Parameter | Module) => void,
+  standing?: (parameter: Parameter, place: Place) => void,
+): void {
   const seen = new Set<object>();
-  const walk = (value: unknown, name: string): void => {
-    if (typeof value !== 'object' || value === null || seen.has(value)) return;
-    const part = value instanceof Module || value instanceof Parameter;
-    if (!part && !Array.isArray(value) && !isPlain(value)) return;
-    seen.add(value);
-    if (part) found(name, value);
-    if (value instanceof Parameter) return;
-    for (const [key, inner] of Object.entries(value)) walk(inner, name === '' ? key : `${name}.${key}`);
+  const isParameter = (value: unknown, holder: object, key: string): value is Parameter =>
+    value instanceof Parameter || (value instanceof Tensor && standIns.get(holder)?.has(key) === true);
+  const walk = (holder: object, path: string): void => {
+    seen.add(holder);
+    if (holder instanceof Module) found(path, holder);
+    for (const [key, value] of Object.entries(holder) as [string, unknown][]) {
+      const name = path === '' ? key : `${path}.${key}`;
+      if (isParameter(value, holder, key)) {
+        if (!seen.has(value)) found(name, value);
+        seen.add(value);
+        standing?.(value, { holder: holder as Place['holder'], key });
+      } else if (typeof value === 'object' && value !== null && !seen.has(value))
+        if (value instanceof Module || Array.isArray(value) || isPlain(value)) walk(value, name);
+    }
   };
   walk(root, '');
 }
