@@ -4,7 +4,7 @@ import type { Choices } from './random.ts';
 import { duplicated, inText } from './text.ts';
 
 interface Described {
-  dtype: string;
+  dtype: unknown;
   shape: unknown;
   data_offsets: [number, number];
 }
@@ -26,7 +26,8 @@ export function safetensors(bytes: Uint8Array, choices: Choices): Uint8Array {
     const names = Object.keys(header).filter((name) => Array.isArray(header[name]?.data_offsets));
     if (names.length === 0) return bytes;
     const [a, b] = [header[choices.pick(names)]!, header[choices.pick(names)]!];
-    switch (choices.below(8)) {
+    const change = choices.below(13);
+    switch (change) {
       case 0:
         [a.data_offsets, b.data_offsets] = [b.data_offsets, a.data_offsets];
         break;
@@ -45,7 +46,10 @@ export function safetensors(bytes: Uint8Array, choices: Choices): Uint8Array {
         break;
       case 2:
         // The same bytes under another dtype or shape: right where they fill it
-        a.dtype = choices.pick([
+        a.dtype = choices.pick<unknown>([
+          ['F32'],
+          { toString: 1 },
+          null,
           'BOOL',
           'U8',
           'I8',
@@ -82,6 +86,17 @@ export function safetensors(bytes: Uint8Array, choices: Choices): Uint8Array {
         data = join(data, choices.bytes(8));
         break;
       }
+      case 8: {
+        // Bytes that are nobody's, before a tensor
+        const [start] = a.data_offsets;
+        const gap = choices.pick([1, 8]);
+        for (const name of names) {
+          const { data_offsets: offsets } = header[name]!;
+          if (offsets[0] >= start) header[name]!.data_offsets = [offsets[0] + gap, offsets[1] + gap];
+        }
+        data = join(data.slice(0, start), choices.bytes(gap), data.slice(start));
+        break;
+      }
       case 5:
         // Overlap: one tensor's bytes are another's
         a.data_offsets = [...b.data_offsets];
@@ -91,7 +106,7 @@ export function safetensors(bytes: Uint8Array, choices: Choices): Uint8Array {
       case 6:
         delete (a as Partial<Described>)[choices.pick(['dtype', 'shape', 'data_offsets'] as const)];
         break;
-      default:
+      case 7:
         Object.assign(header, {
           __metadata__: choices.pick([
             {},
@@ -107,8 +122,8 @@ export function safetensors(bytes: Uint8Array, choices: Choices): Uint8Array {
     }
     text = JSON.stringify(header);
     if (choices.chance(0.3)) text = JSON.stringify(header, null, choices.pick([' ', '\n', '\t']));
-    if (choices.chance(0.2)) text = duplicated(text, choices);
-    if (choices.chance(0.2)) text = respelled(text, choices);
+    if (choices.chance(0.1)) text = duplicated(text, choices);
+    if (change > 8 || choices.chance(0.1)) text = respelled(text, choices);
   } else text = inText(text, choices);
   const padded = text + ' '.repeat(choices.chance(0.5) ? choices.below(9) : 0);
   // As bytes of its own, a character beyond ASCII is no UTF-8 mostly

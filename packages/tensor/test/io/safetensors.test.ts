@@ -185,7 +185,10 @@ describe('hostile files', () => {
   });
 
   test('a name of many megabytes does not exhaust the stack', () => {
-    expect(() => decodeSafetensors(file(`{"${'\\\\'.repeat(8_000_000)}":1}`))).toThrow(FormatError);
+    for (const letter of ['a', '\\\\', 'é'])
+      expect(() => decodeSafetensors(file(`{"${letter.repeat(8_000_000)}":1}`))).toThrow(
+        /8000000 characters/,
+      );
   });
 
   test('what is written can be read: other names are refused', () => {
