@@ -212,14 +212,12 @@ export function collapse(layouts: readonly Layout[]): { sizes: number[]; strides
     const n = shape[axis]!;
     if (n === 1) continue;
     const last = sizes.length - 1;
-    const runsOn = last >= 0 && layouts.every((l, k) => strides[k]![last] === n * l.strides[axis]!);
-    if (runsOn) {
-      sizes[last]! *= n;
-      layouts.forEach((l, k) => (strides[k]![last] = l.strides[axis]!));
-    } else {
-      sizes.push(n);
-      layouts.forEach((l, k) => strides[k]!.push(l.strides[axis]!));
-    }
+    let runsOn = last >= 0;
+    for (let k = 0; runsOn && k < layouts.length; k++)
+      runsOn = strides[k]![last] === n * layouts[k]!.strides[axis]!;
+    const to = runsOn ? last : last + 1;
+    sizes[to] = runsOn ? sizes[last]! * n : n;
+    for (let k = 0; k < layouts.length; k++) strides[k]![to] = layouts[k]!.strides[axis]!;
   }
   return { sizes, strides };
 }

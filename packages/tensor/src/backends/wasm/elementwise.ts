@@ -3,7 +3,7 @@ import { bytesPerElement, isHalf, type DType } from '../../dtype.ts';
 import * as ir from '../../ir.ts';
 import { attrsText } from '../../ops/attrs.ts';
 import type { ElementwiseRecord } from '../../ops/record.ts';
-import { broadcastLayout } from '../../shape.ts';
+import { broadcastLayout, type Layout } from '../../shape.ts';
 import type { KernelCall } from '../backend.ts';
 import { collapse, isEmpty } from '../js/print.ts';
 import { i32, type ModuleBuilder } from './assembler/index.ts';
@@ -42,19 +42,31 @@ export function runElementwise(
   record: ElementwiseRecord,
 ): void {
   if (isEmpty(output)) return;
-  const { sizes, strides } = collapse([output, ...inputs.map((x) => broadcastLayout(x, output.shape))]);
+  const count = inputs.length;
+  const dtype = inputs[count - 1]!.dtype;
+  const attributes = attrsText(attrs);
+  const layouts: Layout[] = [output];
+  for (const x of inputs) layouts.push(broadcastLayout(x, output.shape));
+  const { sizes, strides } = collapse(layouts);
   const inner = sizes.length - 1;
   const columns = inner < 0 ? 1 : sizes[inner]!;
   const rows = inner < 1 ? 1 : sizes[inner - 1]!;
-  const columnSteps = inputs.map((_, k) => (inner < 0 ? 0 : strides[k + 1]![inner]!));
-  const accesses = columnSteps.map(accessOf);
-  const dtype = inputs.at(-1)!.dtype;
-  const attributes = attrsText(attrs);
-  const single = inputs.length === 1 && attributes === '' && accesses[0] !== 'same';
+  // By input: bytes from row to row and from column to column, as the kernel wants them behind the sizes.
+  const tail = new Array<number>(2 * count);
+  const accesses: ('unit' | 'same' | 'step')[] = [];
+  let key = `${op} ${output.dtype} ${attributes}`;
+  for (let k = 0; k < count; k++) {
+    const own = strides[k + 1]!;
+    const width = bytesPerElement(inputs[k]!.dtype);
+    const step = inner < 0 ? 0 : own[inner]!;
+    tail[k] = inner < 1 ? 0 : own[inner - 1]! * width;
+    tail[count + k] = step * width;
+    accesses.push(accessOf(step));
+    key += ` ${inputs[k]!.dtype} ${accesses[k]}`;
+  }
+  const single = count === 1 && attributes === '' && accesses[0] !== 'same';
   if (single && dtype === output.dtype && isIdentity(record, dtype))
     return copyElements(engine, inputs[0]!, output);
-  let key = `${op} ${output.dtype} ${attributes}`;
-  for (let k = 0; k < inputs.length; k++) key += ` ${inputs[k]!.dtype} ${accesses[k]}`;
   const kernel = engine.kernels.get(key, (module, constants) =>
     build(
       module,
@@ -66,20 +78,22 @@ export function runElementwise(
     ),
   )['run']!;
 
-  const widths = [output, ...inputs].map((x) => bytesPerElement(x.dtype));
-  const bases = [output, ...inputs].map((x) => (x.buffer as WasmBuffer).pointer);
-  const offsets = [output.offset, ...inputs.map((x) => x.offset)];
-  const rowSteps = inputs.map((_, k) => (inner < 1 ? 0 : strides[k + 1]![inner - 1]!) * widths[k + 1]!);
-  const steps = columnSteps.map((step, k) => step * widths[k + 1]!);
-  const tail = [...rowSteps, ...steps];
-  const outer = Math.max(0, inner - 1);
-  const cost = nanoseconds * columns;
+  /** Where so many rows and columns on from some positions the elements of the output and the inputs lie. */
   const at = (positions: readonly number[], rowsOn: number, columnsOn: number): number[] => {
-    const pointers = positions.map((p, k) => bases[k]! + p * widths[k]!);
-    pointers[0]! += (rowsOn * columns + columnsOn) * widths[0]!;
-    for (let k = 0; k < steps.length; k++) pointers[k + 1]! += rowsOn * rowSteps[k]! + columnsOn * steps[k]!;
+    const width = bytesPerElement(output.dtype);
+    const out = (output.buffer as WasmBuffer).pointer;
+    const pointers = [out + (positions[0]! + rowsOn * columns + columnsOn) * width];
+    for (let k = 0; k < count; k++) {
+      const { buffer, dtype: own } = inputs[k]!;
+      const start = (buffer as WasmBuffer).pointer + positions[k + 1]! * bytesPerElement(own);
+      pointers.push(start + rowsOn * tail[k]! + columnsOn * tail[count + k]!);
+    }
     return pointers;
   };
+  const offsets = [output.offset];
+  for (const x of inputs) offsets.push(x.offset);
+  const outer = Math.max(0, inner - 1);
+  const cost = nanoseconds * columns;
   if (outer > 0) {
     const calls: number[][] = [];
     eachOuter(sizes.slice(0, outer), strides, offsets, (positions) =>
