@@ -37,6 +37,8 @@ export function defer(call: OpCall, record: ElementwiseRecord): Tensor | null {
   const size = sizeOf(plan.shape);
   if (!backend.fuses || size === 0 || !fusable(plan.dtype) || !inputs.every((x) => fusable(x.dtype)))
     return null;
+  // It says so at once.
+  if (backend.lacks(op, inputs[0]!.dtype) !== null) return null;
   const make = (): BackendBuffer => compute(backend, { call, record });
   const storage = new Storage(backend, make, size * bytesPerElement(plan.dtype), op, owner);
   waiting.set(storage, { call, record });

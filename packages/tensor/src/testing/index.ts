@@ -7,6 +7,7 @@ export * from './calls.ts';
 export * from './close.ts';
 export * from './subject.ts';
 export * from './laws.ts';
+export * from './laws-async.ts';
 export * from './halves.ts';
 export * from './structure.ts';
 export * from './arbitraries.ts';

@@ -1,0 +1,127 @@
+/**
+ * gpu.js as it is, which its own typings do not say; the one file that imports it. What follows reaches into objects that
+ * are not its public interface, so the version is pinned exactly.
+ */
+import { BackendError } from '../../errors.ts';
+import type { Mode } from './device.ts';
+
+export interface RawBuffer {
+  readonly size: number;
+  destroy(): void;
+  mapAsync(mode: number, offset: number, size: number): Promise<void>;
+  getMappedRange(offset: number, size: number): ArrayBuffer;
+  unmap(): void;
+}
+
+export interface RawDevice {
+  readonly queue: {
+    writeBuffer(buffer: RawBuffer, offset: number, data: Float32Array): void;
+    submit(commands: readonly object[]): void;
+    onSubmittedWorkDone(): Promise<void>;
+  };
+  readonly limits: Readonly<Record<string, number>>;
+  readonly lost: Promise<{ readonly reason: string; readonly message: string }>;
+  onuncapturederror: ((event: { readonly error: { readonly message: string } }) => void) | null;
+  createBuffer(settings: { size: number; usage: number }): RawBuffer;
+  createCommandEncoder(): {
+    copyBufferToBuffer(from: RawBuffer, at: number, to: RawBuffer, toAt: number, size: number): void;
+    finish(): object;
+  };
+  destroy(): void;
+}
+
+export interface RawContext {
+  readonly device: RawDevice;
+  readonly adapter: {
+    readonly info?: Readonly<Record<string, unknown>>;
+    readonly isFallbackAdapter?: boolean;
+  };
+}
+
+/** A texture, or in mode webgpu what stands for a storage buffer. */
+export interface RawHandle {
+  readonly type: string;
+  readonly buffer: RawBuffer;
+  output: number[];
+  dimensions: number[];
+  delete(): void;
+  toArray(): Float32Array | Promise<Float32Array>;
+}
+
+export interface RawKernel {
+  (...args: readonly unknown[]): RawHandle | Promise<RawHandle>;
+  readonly kernel: {
+    readonly constructor: { readonly mode: string };
+    readonly fallbackReason?: string | null;
+    /** In mode webgpu: what the next run writes to. */
+    outputBuffer: RawBuffer | null;
+    bindGroupDirty: boolean;
+  };
+  destroy(): void;
+}
+
+export interface RawSettings {
+  readonly output: readonly number[];
+  readonly argumentTypes?: readonly string[];
+  readonly pipeline: true;
+  readonly immutable: boolean;
+  readonly precision: 'single';
+  readonly loopMaxIterations: number;
+}
+
+export interface RawGl {
+  getParameter(name: number): unknown;
+  getExtension(name: string): { readonly UNMASKED_RENDERER_WEBGL: number } | null;
+  isContextLost(): boolean;
+  readonly RENDERER: number;
+  readonly MAX_TEXTURE_SIZE: number;
+}
+
+export interface RawGpu {
+  readonly context: RawGl | null;
+  createKernel(source: string, settings: RawSettings): RawKernel;
+  destroy(): Promise<void>;
+}
+
+export interface Library {
+  readonly GPU: {
+    new (settings: { readonly mode: Mode }): RawGpu;
+    readonly isHeadlessGLSupported: boolean;
+    readonly isWebGL2Supported: boolean;
+    readonly isSinglePrecisionSupported: boolean;
+  };
+  readonly input: (data: Float32Array, shape: readonly number[]) => object;
+  readonly WebGPUContext: { acquire(): Promise<RawContext>; destroy(): Promise<void> };
+  readonly WebGPUBufferResult: new (settings: {
+    readonly buffer: RawBuffer;
+    readonly output: readonly number[];
+    readonly componentCount: number;
+    readonly context: RawContext;
+    readonly kernel: null;
+  }) => RawHandle;
+}
+
+/** @throws BackendError where it is not installed */
+export async function loadLibrary(): Promise<Library> {
+  try {
+    const module = (await import('gpu.js')) as unknown as Library & { readonly default?: Library };
+    return module.default?.GPU ? module.default : module;
+  } catch (error) {
+    throw new BackendError('useGpu', `gpu.js does not load (${firstLine(error)})`, {
+      hint: 'npm install gpu.js@2.24.1',
+    });
+  }
+}
+
+export function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
+}
+
+/** @throws BackendError where another mode ran than the one that was chosen: gpu.js falls back by itself */
+export function assertMode({ kernel }: RawKernel, mode: Mode): void {
+  const ran = kernel.constructor.mode;
+  if (ran !== mode)
+    throw new BackendError('gpu', `gpu.js ran a kernel in mode '${ran}' instead of '${mode}'`, {
+      hint: kernel.fallbackReason ?? 'another mode of useGpu() may do',
+    });
+}

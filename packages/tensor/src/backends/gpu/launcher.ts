@@ -1,0 +1,211 @@
+/** Launches programs on buffers, one after the other; keeps kernels that may be wanted again. */
+import { BackendError, InfinigradError } from '../../errors.ts';
+import type { Compiled, Device, Handle } from './device.ts';
+import { firstLine } from './gpujs.ts';
+import { GpuBuffer, type Home } from './memory.ts';
+import { Queue } from './queue.ts';
+import type { Program } from './source.ts';
+
+/** Kernels kept, at most. */
+const mostKernels = 1000;
+
+export interface KernelStats {
+  /** Kernels built so far. */
+  readonly built: number;
+  /** Kernels kept to be launched again. */
+  readonly kept: number;
+  /** Launches so far. */
+  readonly launches: number;
+}
+
+export class Launcher {
+  readonly device: Device;
+  readonly #queue: Queue;
+  readonly #kernels = new Map<string, Compiled>();
+  #built = 0;
+  #launches = 0;
+  /** The first failure that nobody has been told of. */
+  #failure: Error | null = null;
+  #lost: string | null = null;
+
+  constructor(device: Device) {
+    this.device = device;
+    this.#queue = new Queue(() => device.drain());
+    void device.lost.then((reason) => (this.#lost = reason));
+  }
+
+  get stats(): KernelStats {
+    return { built: this.#built, kept: this.#kernels.size, launches: this.#launches };
+  }
+
+  /** @throws BackendError where the GPU is gone */
+  checkLost(op: string): void {
+    const reason = this.#lost ?? this.device.complaintOfLoss();
+    if (reason !== null)
+      throw new BackendError(op, `the GPU was lost (${reason})`, {
+        hint: 'what lay on it is gone: call useGpu() again, and make parameters and data anew or from a checkpoint',
+      });
+  }
+
+  /** Runs a program into a buffer, in its turn. */
+  launch(op: string, out: Home, program: Program): void {
+    this.later(op, out, () => this.launchNow(out, program));
+  }
+
+  /** Work that ends with the elements of `out` being there, in its turn. What it throws is the failure of `out`. */
+  later(op: string, out: Home, work: () => void | Promise<void>): void {
+    const failed = (error: unknown): void => {
+      out.failure = error instanceof InfinigradError ? error : this.#failureOf(op, error);
+      this.#failure ??= out.failure;
+    };
+    this.#queue.push(() => {
+      if (out.freed) return undefined;
+      try {
+        return work()?.catch(failed);
+      } catch (error) {
+        return failed(error);
+      }
+    });
+  }
+
+  #failureOf(op: string, error: unknown): Error {
+    const lost = this.#lost === null ? '' : `the GPU was lost (${this.#lost}): `;
+    const failure = new BackendError(op, `${lost}its kernel failed on the GPU: ${firstLine(error)}`, {
+      hint: 'the cause has the whole message',
+    });
+    failure.cause = error;
+    return failure;
+  }
+
+  /** Runs a program into a buffer now; only within `later`. */
+  launchNow(out: Home, { source, grid, arrays, numbers }: Program): void | Promise<void> {
+    const failed = arrays.find((home) => home.failure)?.failure;
+    if (failed) {
+      // Told of where it arose.
+      out.failure = failed;
+      return undefined;
+    }
+    const lengths = arrays.map((home) => home.length);
+    const key = `${grid.join()} ${lengths.join()} ${source}`;
+    let kernel = this.#kernels.get(key);
+    if (kernel) this.#kernels.delete(key);
+    else {
+      kernel = this.device.compile(source, grid, lengths, numbers.length);
+      this.#built++;
+      if (this.#kernels.size >= mostKernels) this.#evict();
+    }
+    const handle = this.device.launch(kernel, arrays.map(handleOf), numbers);
+    this.#kernels.set(key, kernel);
+    this.#launches++;
+    this.#queue.launched(kernel.length * 4);
+    if (!(handle instanceof Promise)) {
+      out.handle = handle;
+      return undefined;
+    }
+    return handle.then(
+      (made) => {
+        out.handle = made;
+      },
+      (error) => {
+        this.#kernels.delete(key);
+        throw error;
+      },
+    );
+  }
+
+  #evict(): void {
+    const [key, kernel] = this.#kernels.entries().next().value!;
+    this.#kernels.delete(key);
+    this.device.discard(kernel);
+  }
+
+  /** Memory for what only one op needs. */
+  temporary(length: number): Home {
+    return new GpuBuffer(length).home;
+  }
+
+  upload(op: string, out: Home, data: Float32Array): void {
+    this.later(op, out, () => this.uploadNow(out, data));
+  }
+
+  uploadNow(out: Home, data: Float32Array): void {
+    out.handle = this.device.upload(data);
+    this.#queue.launched(data.byteLength);
+  }
+
+  free(home: Home): void {
+    this.#queue.push(() => this.freeNow(home));
+  }
+
+  freeNow(home: Home): void {
+    home.freed = true;
+    if (home.handle) this.device.release(home.handle);
+    home.handle = null;
+  }
+
+  /** Reads elements, in their turn; what comes after does not wait for them. */
+  async read(home: Home, offset: number, length: number): Promise<Float32Array> {
+    let reading: Promise<Float32Array> | undefined;
+    let failure: Error | null = null;
+    await new Promise<void>((resolve) =>
+      this.#queue.push(() => {
+        failure = home.failure;
+        if (!failure && home.handle)
+          try {
+            reading = this.device.download(home.handle, offset, length);
+            // It may be long before somebody waits for it.
+            reading.catch(() => {});
+          } catch (error) {
+            failure = error as Error;
+          }
+        resolve();
+      }),
+    );
+    if (failure) throw this.#told(failure);
+    try {
+      const data = await reading!;
+      this.#checkComplaint('data');
+      return data;
+    } catch (error) {
+      // A device that is lost says so a little later.
+      await new Promise<void>((resolve) => (globalThis as unknown as Timer).setTimeout(resolve, 0));
+      this.checkLost('data');
+      throw error;
+    }
+  }
+
+  /** Reads elements now; only within `later`. */
+  readNow(home: Home): Promise<Float32Array> {
+    if (home.failure) throw home.failure;
+    return this.device.download(home.handle!, 0, home.length);
+  }
+
+  #told(failure: Error): Error {
+    if (this.#failure === failure) this.#failure = null;
+    return failure;
+  }
+
+  #checkComplaint(op: string): void {
+    const complaint = this.device.complaint();
+    if (complaint !== null) throw new BackendError(op, `the GPU's driver complains: ${complaint}`);
+  }
+
+  /** Resolves when all that was asked for is done. @throws what failed and nobody was told of */
+  async sync(): Promise<void> {
+    await this.#queue.flushed();
+    const failure = this.#failure;
+    if (failure) throw this.#told(failure);
+    this.checkLost('sync');
+    await this.device.drain();
+    this.#checkComplaint('sync');
+  }
+}
+
+interface Timer {
+  setTimeout(body: () => void, ms: number): unknown;
+}
+
+function handleOf({ handle }: Home): Handle {
+  if (!handle) throw new Error('internal: a kernel reads what is not there');
+  return handle;
+}
