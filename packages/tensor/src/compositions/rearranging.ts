@@ -1,9 +1,12 @@
 /** Repeating, rolling, turning and combining tensors, and their diagonals. */
 import { apply } from '../apply.ts';
-import { fromData } from '../creation.ts';
+import { fromData, scalar } from '../creation.ts';
+import { scalarDType } from '../dtype.ts';
 import { ShapeError, ValueError } from '../errors.ts';
+import type { Operand } from '../ops/record.ts';
 import { checkArray, normalizeAxis } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
+import { within } from './within.ts';
 
 const concat = (tensors: readonly Tensor[], axis: number): Tensor => apply('concat', tensors, { axis });
 
@@ -32,6 +35,13 @@ function tiled(x: Tensor, counts: readonly number[]): Tensor {
 function repeatedPlaces(counts: readonly number[], x: Tensor): Tensor {
   const places = counts.flatMap((count, i) => new Array<number>(count).fill(i));
   return fromData(Int32Array.from(places), [places.length], { backend: x.backend });
+}
+
+export interface DiffOptions {
+  /** What stands before x along the axis, a number or a tensor of x's shape but for that axis. Default nothing. */
+  readonly prepend?: Operand;
+  /** What stands after x. Default nothing. */
+  readonly append?: Operand;
 }
 
 export const rearrangingMethods = {
@@ -185,12 +195,25 @@ export const rearrangingMethods = {
     return x.flip(0);
   },
 
-  /** Differences of neighbours along an axis (the last unless told), taken n times. */
-  diff: (x: Tensor, n = 1, axis = -1): Tensor => {
+  /**
+   * Differences of neighbours along an axis (the last unless told), taken n times.
+   * @throws ValueError where n is no integer ≥ 0
+   * @throws ShapeError where what is put before or after does not fit
+   */
+  diff: (x: Tensor, n = 1, axis = -1, { prepend, append }: DiffOptions = {}): Tensor => {
     const at = normalizeAxis('diff', axis, x);
     if (!Number.isInteger(n) || n < 0)
       throw new ValueError('diff', `n must be an integer ≥ 0, got ${n}`, { operands: [x] });
-    let y = x;
+    const beside = (end: Operand | undefined): Tensor[] =>
+      end === undefined
+        ? []
+        : [
+            end instanceof Tensor
+              ? end
+              : scalar(end, scalarDType(end, x.dtype), x.backend).expand(x.shape.with(at, 1)),
+          ];
+    const parts = [...beside(prepend), x, ...beside(append)];
+    let y = within('diff', parts, () => (parts.length > 1 ? concat(parts, at) : x));
     for (let i = 0; i < n; i++) {
       const size = Math.max(0, y.shape[at]! - 1);
       y = y.narrow(at, Math.min(1, y.shape[at]!), size).sub(y.narrow(at, 0, size));

@@ -1,9 +1,18 @@
 /** Reading and updating through indices, masks and names of places. */
 import { DTypeError, ShapeError, ValueError } from '../errors.ts';
+import { highest, lowest } from '../ops/families.ts';
 import type { Operand } from '../ops/record.ts';
 import { broadcastShapes, normalizeAxis } from '../shape.ts';
 import type { NestedArray } from '../read.ts';
-import { bincount, histogram, nonzero, unique, type Histogram, type Unique } from '../selection/counting.ts';
+import {
+  bincount,
+  histogram,
+  nonzero,
+  unique,
+  type Histogram,
+  type HistogramOptions,
+  type Unique,
+} from '../selection/counting.ts';
 import type { IndexItem } from '../selection/items.ts';
 import { beside, Selection } from '../selection/selection.ts';
 import { Tensor } from '../tensor.ts';
@@ -14,7 +23,9 @@ type Places = number | readonly NestedArray[] | Tensor;
 
 export interface ScatterOptions {
   /** What meets in a place: the last stays (`set`), or all of them and what was there count. Default set. */
-  readonly reduce?: 'set' | 'add' | 'mul' | 'max' | 'min';
+  readonly reduce?: 'set' | 'add' | 'mul' | 'max' | 'min' | 'mean';
+  /** Whether what was there counts, where something meets it. Default true. */
+  readonly includeSelf?: boolean;
 }
 
 const scatters = {
@@ -23,6 +34,17 @@ const scatters = {
   mul: 'scatterMul',
   max: 'scatterMax',
   min: 'scatterMin',
+  // Divided by their number afterwards.
+  mean: 'scatterAdd',
+} as const;
+
+/** What counts for nothing. */
+const neutral = {
+  add: () => 0,
+  mean: () => 0,
+  mul: () => 1,
+  max: lowest,
+  min: highest,
 } as const;
 
 /** Places along one axis, all of the others. */
@@ -89,13 +111,26 @@ export const selectingMethods = {
   /**
    * How many elements lie in each of `bins` (10 unless told) equal bins over a range (from the smallest to the largest
    * element unless told), or between edges given one by one. A bin holds its lower edge, the last one also its upper. What
-   * lies outside, and NaN, is not counted (NumPy's histogram).
+   * lies outside, and NaN, is not counted (NumPy's histogram). With weights their sums are counted.
    */
   histogram: (
     x: Tensor,
     bins: number | readonly number[] = 10,
-    range?: readonly [low: number, high: number],
-  ): Histogram => histogram(x, bins, range),
+    range?: readonly [low: number, high: number] | null,
+    options: HistogramOptions = {},
+  ): Histogram => histogram(x, bins, range ?? undefined, options),
+
+  /**
+   * For each element the number of the boundaries, a vector that ascends, that are less than it, or with `right` not more than it, i32: PyTorch's
+   * bucketize, which is `searchSorted` the other way round.
+   */
+  bucketize: (x: Tensor, boundaries: Tensor, { right = false }: { right?: boolean } = {}): Tensor => {
+    if (boundaries.rank !== 1)
+      throw new ShapeError('bucketize', 'needs a vector of boundaries', { operands: [x, boundaries] });
+    return within('bucketize', [x, boundaries], () =>
+      boundaries.searchSorted(x, { side: right ? 'right' : 'left' }),
+    );
+  },
 
   /** x with slices of `source` (a number or a tensor that broadcasts) in the places along an axis (PyTorch's index_copy). */
   indexSet: (x: Tensor, axis: number, index: Places, source: Operand): Tensor =>
@@ -122,14 +157,15 @@ export const selectingMethods = {
 
   /**
    * x with each element of `source` (of the index's shape, or a number) written at the place along an axis that the index
-   * names, as `scatterSet`; with `reduce`, as `scatterAdd`, `scatterMul`, `scatterMax` or `scatterMin`.
+   * names, as `scatterSet`; with `reduce`, as `scatterAdd`, `scatterMul`, `scatterMax` or `scatterMin`, or the mean of what meets
+   * there (of integers in f32).
    */
   scatter: (
     x: Tensor,
     axis: number,
     index: Tensor,
     source: Operand,
-    { reduce = 'set' }: ScatterOptions = {},
+    { reduce = 'set', includeSelf = true }: ScatterOptions = {},
   ): Tensor => {
     if (!Object.hasOwn(scatters, reduce))
       throw new ValueError(
@@ -140,6 +176,20 @@ export const selectingMethods = {
         },
       );
     const given = source instanceof Tensor ? source : beside(source, x).expand(index.shape);
-    return within('scatter', [x, index, given], () => x[scatters[reduce]](axis, index, given));
+    return within('scatter', [x, index, given], () => {
+      if (reduce === 'set') return x.scatterSet(axis, index, given);
+      const ones = beside(1, index).expand(index.shape);
+      const start = includeSelf
+        ? x
+        : beside(0, index)
+            .expand(x.shape)
+            .scatterSet(axis, index, ones)
+            .eq(1)
+            .where(neutral[reduce](x.dtype), x);
+      const met = start[scatters[reduce]](axis, index, given);
+      if (reduce !== 'mean') return met;
+      const self = beside(includeSelf ? 1 : 0, index).expand(x.shape);
+      return met.div(self.cast('i32').scatterAdd(axis, index, ones.cast('i32')).clip(1));
+    });
   },
 };

@@ -2,10 +2,10 @@
 import { apply } from '../apply.ts';
 import { arange } from '../creation.ts';
 import { isFloat } from '../dtype.ts';
-import { ValueError } from '../errors.ts';
+import { ShapeError, ValueError } from '../errors.ts';
 import type { TopKOptions } from '../ops/sorting.ts';
 import { normalizeAxis } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 
 /** Elements of a tensor, and where they stood along the axis (i32). */
 export interface Picked {
@@ -101,11 +101,13 @@ export const sortingMethods = {
 
   /**
    * The q-quantile along an axis, or of all elements, interpolated linearly between the elements at ⌊q(n - 1)⌋ and ⌈q(n - 1)⌉
-   * of the sorted ones. For a list of q the results lie along a new first axis. NaN where there is one. Integers in f32.
+   * of the sorted ones. For a list or a vector of q the results lie along a new first axis. NaN where there is one. Integers in f32.
    * @throws ValueError where a q is not within 0 … 1, or where there are no elements
    */
-  quantile: (x: Tensor, q: number | readonly number[], axis?: number, keepDims = false): Tensor => {
-    const list: readonly number[] = typeof q === 'number' ? [q] : q;
+  quantile: (x: Tensor, q: number | readonly number[] | Tensor, axis?: number, keepDims = false): Tensor => {
+    if (q instanceof Tensor && q.rank > 1)
+      throw new ShapeError('quantile', 'needs a number or a vector of them', { operands: [x, q] });
+    const list: readonly number[] = q instanceof Tensor ? [...q.dataSync()] : [q].flat();
     for (const part of list)
       if (!(part >= 0 && part <= 1))
         throw new ValueError('quantile', `q must be from 0 to 1, got ${part}`, { operands: [x] });
@@ -131,7 +133,7 @@ export const sortingMethods = {
       const result = anyNaN.where(NaN, between);
       return keepDims ? result.reshape(shape) : result.squeeze(at);
     });
-    if (typeof q === 'number') return parts[0]!;
+    if (typeof q === 'number' || (q instanceof Tensor && q.rank === 0)) return parts[0]!;
     return apply(
       'concat',
       parts.map((part) => part.unsqueeze(0)),

@@ -1,6 +1,6 @@
 /** Special functions and further elementwise functions made of table ops. */
 import { isFloat } from '../dtype.ts';
-import { DTypeError, ValueError } from '../errors.ts';
+import { DTypeError, ShapeError, ValueError } from '../errors.ts';
 import type { Operand } from '../ops/record.ts';
 import { broadcastShapes } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
@@ -100,6 +100,22 @@ export const specialMethods = {
     if (x.dtype === 'bool') throw new DTypeError('hardtanh', 'does not accept bool', { operands: [x] });
     if (!(min <= max)) throw new ValueError('hardtanh', `min ${min} is not ≤ max ${max}`, { operands: [x] });
     return x.clip(min, max);
+  },
+
+  /**
+   * x where x > 0, else slope · x, with a slope that is learnt (arXiv 1502.01852): one for all, or one for each channel, which
+   * are along the second axis.
+   * @throws ShapeError where there are neither one nor as many slopes as channels
+   */
+  prelu: (x: Tensor, slope: Tensor): Tensor => {
+    const channels = x.shape[x.rank > 1 ? 1 : 0] ?? 1;
+    if (slope.rank > 1 || (slope.size !== 1 && (x.rank < 2 || slope.size !== channels)))
+      throw new ShapeError('prelu', `needs one slope, or one for each of ${channels} channels`, {
+        operands: [x, slope],
+      });
+    const each =
+      slope.size === 1 ? slope.reshape([]) : slope.reshape(x.shape.map((_, i) => (i === 1 ? -1 : 1)));
+    return x.gt(0).where(x, x.mul(each));
   },
 
   /** x held between 0 and 6. */

@@ -2,6 +2,7 @@
 import { fromData, scalar, tensor } from '../creation.ts';
 import { isFloat, promote } from '../dtype.ts';
 import { DTypeError, ShapeError, ValueError } from '../errors.ts';
+import { sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { readNow, truePlaces } from './places.ts';
 
@@ -15,9 +16,16 @@ export interface Unique {
   readonly counts: Tensor;
 }
 
+export interface HistogramOptions {
+  /** What each element counts, in the shape of x. Default 1. */
+  readonly weights?: Tensor;
+  /** Whether the counts are divided so that the area of all bins is 1. Default false. */
+  readonly density?: boolean;
+}
+
 /** How many elements fall into each bin. */
 export interface Histogram {
-  /** i32 [bins]. */
+  /** i32 [bins]; with weights in their dtype, as a density in that of the edges. */
   readonly counts: Tensor;
   /** [bins + 1], in x's dtype where that is a float, else in f64. */
   readonly edges: Tensor;
@@ -84,8 +92,11 @@ export function histogram(
   x: Tensor,
   bins: number | readonly number[] = 10,
   range?: readonly [low: number, high: number],
+  { weights, density = false }: HistogramOptions = {},
 ): Histogram {
   const { backend } = x;
+  if (weights && !sameShape(weights.shape, x.shape))
+    throw new ShapeError('histogram', 'needs one weight for each element', { operands: [x, weights] });
   const dtype = isFloat(x.dtype) ? x.dtype : 'f64';
   const edges = tensor(typeof bins === 'number' ? evenEdges(x, bins, range) : givenEdges(x, bins), {
     dtype,
@@ -96,11 +107,14 @@ export function histogram(
   // Slot 0 is for what lies below the edges, slot count + 1 for what lies above and for NaN.
   const slots = edges.searchSorted(line, { side: 'right' });
   const inside = line.eq(edges.select(0, count)).where(count, slots);
-  const one = scalar(1, 'i32', backend).expand(inside.shape);
-  const counts = scalar(0, 'i32', backend)
+  const all = weights ? promote(weights.dtype, 'i32') : 'i32';
+  const each = weights ? weights.reshape([-1]).cast(all) : scalar(1, all, backend).expand(inside.shape);
+  const counts = scalar(0, all, backend)
     .expand([count + 2])
-    .indexAdd(0, inside, one);
-  return { counts: counts.narrow(0, 1, count), edges };
+    .indexAdd(0, inside, each)
+    .narrow(0, 1, count);
+  if (!density) return { counts, edges };
+  return { counts: counts.cast(dtype).div(edges.diff()).div(counts.sum()).cast(dtype), edges };
 }
 
 function evenEdges(x: Tensor, bins: number, range: readonly [number, number] | undefined): number[] {

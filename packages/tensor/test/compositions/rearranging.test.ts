@@ -232,6 +232,21 @@ describe('turning', () => {
       expectSame(summed.diff(n, axis - x.rank), valuesOf(x));
       expect(x.diff(7, axis).size).toBe(0);
     }));
+  it('diff takes what stands before and after', () =>
+    holds(({ tensor: draw, shape, int }) => {
+      const x = draw(shape(1, 3));
+      const axis = int(0, x.rank - 1);
+      const beside = draw(put(x.shape, axis, int(0, 2)));
+      const parts = concat([beside, x, beside], axis);
+      expectSame(
+        x.diff(1, axis - x.rank, { prepend: beside, append: beside }),
+        valuesOf(parts.diff(1, axis)),
+      );
+      const zero = zeros(put(x.shape, axis, 1), { dtype: 'f64' });
+      // Running sums come back whole.
+      expectSame(x.cumsum(axis).diff(1, axis, { prepend: 0 }), valuesOf(x));
+      expectSame(x.diff(2, axis, { append: 0 }), valuesOf(concat([x, zero], axis).diff(2, axis)));
+    }));
 });
 
 describe('refused', () => {
@@ -274,6 +289,7 @@ describe('refused', () => {
     ['flipud', () => tensor(1).flipud(), ShapeError, 'flipud: needs an axis: [] f32'],
     ['diff', () => x.diff(-1), ValueError, 'diff: n must be an integer ≥ 0, got -1'],
     ['diff', () => x.diff(1, 2), IndexError, 'diff: axis 2 is out of range'],
+    ['diff', () => x.diff(1, 1, { prepend: zeros([3, 1]) }), ShapeError, 'diff: sizes differ outside axis 1'],
     ['meshgrid', () => meshgrid([]), ValueError, 'meshgrid: needs at least one vector'],
     ['meshgrid', () => meshgrid([v, x]), ShapeError, 'meshgrid: needs vectors: [3] f32, [2, 3] f32'],
     [

@@ -171,7 +171,26 @@ describe.each(['js', 'wasm'])('counting on %s', (backend) => {
         expect(list(even.counts)).toEqual(count(list(even.edges)));
         const all = x.histogram(5);
         expect(list(all.counts.sum())).toEqual([values.length]);
+        // What an element counts is its square.
+        const squares = edges.slice(1).map((_, i) => {
+          const inside = values.filter((v) => inBin(v, i, edges));
+          return inside.reduce((sum, v) => sum + v * v, 0);
+        });
+        const weighed = x.histogram(edges, null, { weights: x.square() });
+        expect(weighed.counts.dtype).toBe('f64');
+        expect(list(weighed.counts)).toEqual(squares);
+        if (values.length === 0) return;
+        const { counts, edges: found } = x.histogram(5, null, { density: true });
+        expect(counts.dtype).toBe('f64');
+        expect(counts.mul(found.diff()).sum().itemSync()).toBeCloseTo(1, 12);
+        const [first, second] = [list(counts), list(all.counts)];
+        first.forEach((v, i) =>
+          expect(v).toBeCloseTo(second[i]! / values.length / (list(found)[1]! - list(found)[0]!), 10),
+        );
       });
+      expect(
+        tensor([1, 2]).histogram(2, null, { weights: tensor([3, 4], { dtype: 'i32' }) }).counts.dtype,
+      ).toBe('i32');
       expect(list(tensor([1, 2, 3], { dtype: 'i32' }).histogram(2).edges)).toEqual([1, 2, 3]);
       expect(tensor([1, 2, 3]).histogram().edges.dtype).toBe('f32');
       expect(tensor([1, 2, 3]).histogram().counts.size).toBe(10);
@@ -239,6 +258,60 @@ describe('places along an axis', () => {
       [0, 0, 3, 0, 0],
     ]);
   });
+});
+
+describe('what meets in a place', () => {
+  const meets: Record<string, (values: readonly number[]) => number> = {
+    add: (values) => values.reduce((a, b) => a + b, 0),
+    mul: (values) => values.reduce((a, b) => a * b, 1),
+    max: (values) => Math.max(...values),
+    min: (values) => Math.min(...values),
+    mean: (values) => values.reduce((a, b) => a + b, 0) / values.length,
+  };
+  it.each(Object.entries(meets))('scatter with %s counts what was there, or does not', (reduce, f) => {
+    holds(1, ({ x, shape, int, tensor: make }) => {
+      if (sized(shape) === 0) return;
+      const axis = int(0, shape.length - 1);
+      const places = shape.map((n, i) => (i === axis ? int(0, 4) : int(1, n)));
+      const index = make(places, () => int(0, shape[axis]! - 1), 'i32');
+      const source = make(places, () => int(-3, 3));
+      const [from, at] = [fromTensor(source), fromTensor(index)];
+      for (const includeSelf of [true, false]) {
+        const actual = x.scatter(axis, index, source, { reduce: reduce as 'mean', includeSelf });
+        const expected = indices(shape).map((place) => {
+          const arrived = indices(places).filter((i) =>
+            i.every((n, k) => (k === axis ? at.at(i) : n) === place[k]),
+          );
+          const own = fromTensor(x).at(place);
+          if (arrived.length === 0) return own;
+          return f([...(includeSelf ? [own] : []), ...arrived.map((i) => from.at(i))]);
+        });
+        expect(list(actual).length).toBe(expected.length);
+        list(actual).forEach((v, i) => expect(v).toBeCloseTo(expected[i]!, 12));
+      }
+    });
+  });
+  it('the mean of integers is in f32, the largest of them an integer', () => {
+    const x = tensor([5, 6], { dtype: 'i32' });
+    const index = tensor([0, 0], { dtype: 'i32' });
+    const mean = x.scatter(0, index, x, { reduce: 'mean', includeSelf: false });
+    expect([mean.dtype, list(mean)]).toEqual(['f32', [5.5, 6]]);
+    const least = x.scatter(0, index, x.neg(), { reduce: 'max', includeSelf: false });
+    expect([least.dtype, list(least)]).toEqual(['i32', [-5, 6]]);
+  });
+});
+
+describe('places among boundaries', () => {
+  it('bucketize counts the boundaries below', () =>
+    holds(0, ({ x, values, int }) => {
+      const boundaries = [int(-4, 0), int(0, 1), int(1, 4)];
+      const given = tensor(boundaries, { dtype: 'f64' });
+      const count = (below: (b: number, v: number) => boolean): number[] =>
+        values.map((v) => boundaries.filter((b) => below(b, v)).length);
+      expect(list(x.bucketize(given))).toEqual(count((b, v) => b < v));
+      expect(list(x.bucketize(given, { right: true }))).toEqual(count((b, v) => b <= v));
+      expect(x.bucketize(given).shape).toEqual(x.shape);
+    }));
 });
 
 describe('places among all', () => {
@@ -419,9 +492,16 @@ describe('refused', () => {
     ['put', () => x.put(index, zeros([3])), ShapeError, 'put: the value does not broadcast'],
     [
       'scatter',
-      () => x.scatter(0, zeros([2, 3], { dtype: 'i32' }), 0, { reduce: loose('mean') }),
+      () => x.scatter(0, zeros([2, 3], { dtype: 'i32' }), 0, { reduce: loose('sum') }),
       ValueError,
-      "scatter: reduce must be one of set, add, mul, max, min, got 'mean'",
+      "scatter: reduce must be one of set, add, mul, max, min, mean, got 'sum'",
+    ],
+    ['bucketize', () => x.bucketize(x), ShapeError, 'bucketize: needs a vector of boundaries: [2, 3] f32'],
+    [
+      'histogram',
+      () => x.histogram(2, null, { weights: zeros([3]) }),
+      ShapeError,
+      'histogram: needs one weight for each element: [2, 3] f32, [3] f32',
     ],
     ['scatter', () => x.scatter(0, index, 0), ShapeError, 'scatter: the index must have rank 2'],
     [

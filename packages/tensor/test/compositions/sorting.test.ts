@@ -5,6 +5,7 @@ import {
   IndexError,
   InfinigradError,
   ops,
+  ShapeError,
   tensor,
   Tensor,
   ValueError,
@@ -127,6 +128,12 @@ describe('orders', () => {
     );
     const several = tensor([4, 1, 3, 2]).quantile([0, 0.5, 1]);
     expect(several.toArraySync()).toEqual([1, 2.5, 4]);
+    expect(
+      tensor([4, 1, 3, 2])
+        .quantile(tensor([0, 0.5, 1]))
+        .toArraySync(),
+    ).toEqual([1, 2.5, 4]);
+    expect(tensor([4, 1, 3, 2]).quantile(tensor(0.5)).toArraySync()).toEqual(2.5);
     expect(zeros([2, 3]).quantile([0, 0.5, 1], 1, true).shape).toEqual([3, 2, 1]);
     expect(tensor([3, 5], { dtype: 'i32' }).quantile(0.5).dtype).toBe('f32');
   });
@@ -315,6 +322,8 @@ describe('refused', () => {
     ['quantile', () => x.quantile(1.5), ValueError, 'quantile: q must be from 0 to 1, got 1.5: [2, 3] f32'],
     ['quantile', () => x.quantile([0, NaN]), ValueError, 'quantile: q must be from 0 to 1, got NaN'],
     ['quantile', () => x.quantile([]), ValueError, 'quantile: needs at least one q'],
+    ['quantile', () => x.quantile(x), ShapeError, 'quantile: needs a number or a vector of them'],
+    ['quantile', () => x.quantile(tensor([2])), ValueError, 'quantile: q must be from 0 to 1, got 2'],
     ['quantile', () => zeros([0]).quantile(0.5), ValueError, 'quantile: no value for an empty range'],
     ['mode', () => zeros([0]).mode(), ValueError, 'mode: no value for an empty range'],
     ['mode', () => x.mode(2), IndexError, 'mode: axis 2 is out of range'],

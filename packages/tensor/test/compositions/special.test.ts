@@ -53,6 +53,16 @@ function bessel(n: number, x: number): number {
 }
 
 describe('meanings', () => {
+  it('prelu has one slope, or one for each channel', () => {
+    means(
+      1,
+      (x) => x.prelu(t([0.25])),
+      (x) => (x > 0 ? x : x / 4),
+    );
+    const x = t([-1, 1, -2, 2]).reshape([1, 2, 2]);
+    expect(list(x.prelu(t([0.5, 0.25])))).toEqual([-0.5, 1, -0.5, 2]);
+    expect(list(x.prelu(t([2]).reshape([])))).toEqual([-2, 1, -4, 2]);
+  });
   it('i0, i1 and the scaled ones', () => {
     means(
       1,
@@ -190,6 +200,11 @@ describe('refuses', () => {
     hardtanh: [
       [() => x.hardtanh(1, 0), ValueError, 'min 1 is not ≤ max 0'],
       [() => bool.hardtanh(), DTypeError, 'does not accept bool'],
+    ],
+    prelu: [
+      [() => zeros([2, 3]).prelu(zeros([2])), ShapeError, 'needs one slope, or one for each of 3 channels'],
+      [() => zeros([3]).prelu(zeros([3])), ShapeError, 'needs one slope, or one for each of 3 channels'],
+      [() => zeros([2, 3]).prelu(zeros([1, 3])), ShapeError, 'needs one slope'],
     ],
     relu6: [[() => bool.relu6(), DTypeError, 'does not accept bool']],
   };
