@@ -6,6 +6,8 @@ import { matmul } from './matmul.ts';
 import { pickingKernels } from './picking.ts';
 import { rowKernels } from './rows.ts';
 import { scatteringKernels } from './scattering.ts';
+import { sortingKernels } from './sorting.ts';
+import { windowKernels } from './windows.ts';
 
 export const structuredKernels: Readonly<Partial<Record<StructuredOp, GpuKernel>>> = {
   matmul,
@@ -13,4 +15,6 @@ export const structuredKernels: Readonly<Partial<Record<StructuredOp, GpuKernel>
   ...joiningKernels,
   ...pickingKernels,
   ...scatteringKernels,
+  ...sortingKernels,
+  ...windowKernels,
 };
