@@ -36,7 +36,7 @@ export function slotsOf(tree: unknown): unknown {
 }
 
 /** The slots of a tree, in order. */
-function slotsIn(tree: unknown): Slot[] {
+export function slotsIn(tree: unknown): Slot[] {
   if (tree instanceof Slot) return [tree];
   return isHolder(tree) ? partsOf(tree, '').flatMap(([, part]) => slotsIn(part)) : [];
 }
@@ -171,7 +171,7 @@ export class CustomNode extends Node {
 }
 
 /** What `backward` has returned, by input. */
-function gradientsOf(
+export function gradientsOf(
   name: string,
   slots: readonly unknown[],
   given: unknown,

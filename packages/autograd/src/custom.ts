@@ -1,12 +1,13 @@
 /** Functions with a gradient of the user's own. */
 import { GradientError, isFloat, sameShape, scope, Tensor } from '@infinigrad/tensor';
+import { differentiatedAround, onBatch, type Custom } from './custom-batch.ts';
 import { CustomNode, kindOf } from './custom-node.ts';
 import { vjp, type Tree } from './functional.ts';
 import { refuseSealed, sourceOf } from './graph.ts';
 import { currentMode, recording, withMode } from './modes.ts';
 import { inSurroundings } from './surroundings.ts';
-import { hasTangent, pushedBack } from './transforms/jvp.ts';
-import { standingFor } from './transforms/levels.ts';
+import { pushedBack } from './transforms/jvp.ts';
+import { deepest, depthOf } from './transforms/levels.ts';
 import { isHolder, onlyTensors, replaceTensors, tensorsIn } from './trees.ts';
 import { watcher } from './watcher.ts';
 
@@ -52,7 +53,7 @@ type AnyForward = (...args: readonly unknown[]) => CustomForward<Tree, unknown>;
  * Where `backward` is written in differentiable ops, gradients of gradients come by themselves: arguments and results
  * among what is saved are linked to the graph. Whatever else is saved is, for that, computed anew by `forward`, recorded
  * by the rules of its ops; so `forward` must depend on nothing but its arguments. `forward` is a scope: what it neither
- * returns nor saves is given back.
+ * returns nor saves is given back. Inside vmap both see one example, wherever that is differentiated.
  *
  * @returns takes the arguments of `forward`: tensors, alone or in arrays and plain objects, and settings of any kind
  * @throws GradientError, under the function's name, where `forward` uses a tensor that needs a gradient and is no argument,
@@ -64,23 +65,40 @@ export function customGradient<A extends readonly unknown[], Y extends Tree, S =
   options: CustomGradientOptions = {},
 ): (...args: A) => Y {
   const { name = 'customGradient' } = options;
-  const run = (args: readonly unknown[]): CustomForward<Tree, unknown> =>
-    checked(name, (forward as unknown as AnyForward)(...args));
-  const call = (args: readonly unknown[]): Y => {
-    if (currentMode() !== 'on') return run(args).output as Y;
+  const custom: Custom = {
+    name,
+    forward: forward as unknown as AnyForward,
+    backward: backward as Custom['backward'],
+  };
+  return calling(custom) as (...args: A) => Y;
+}
+
+/** A function with a gradient, at all depths of vmap at which it is differentiated. */
+function calling({ name, forward, backward }: Custom): (...args: readonly unknown[]) => unknown {
+  const run = (args: readonly unknown[]): CustomForward<Tree, unknown> => checked(name, forward(...args));
+  const call = (args: readonly unknown[]): unknown => {
     const inputs = tensorsIn(args);
-    for (const x of inputs) refuseBelow(name, x);
+    const depth = deepest(inputs);
+    const level = differentiatedAround(inputs);
+    const recorded = currentMode() === 'on';
+    const runOnBatch = (handed: readonly unknown[]): CustomForward<Tree, unknown> =>
+      onBatch(level!, { name, forward: (...own) => run(own), backward }, handed, calling) as CustomForward<
+        Tree,
+        unknown
+      >;
+    if (!recorded) return (level ? runOnBatch(args) : run(args)).output;
     // Handles of their own, so that those among what is saved are known again.
     const known = new Map<Tensor, Tensor>();
     const handed = replaceTensors<readonly unknown[]>(args, (x) => {
-      const handle = x.detach();
+      // What a vmap around it is differentiated along stays.
+      const handle = level ? (depthOf(x) < depth ? x : new Tensor(x.storage, x.layout, x.dtype)) : x.detach();
       known.set(handle, x);
       return handle;
     });
     const { made, output } = scope(
       () => {
-        const { output, saved } = withMode('closed', () => run(handed));
-        for (const x of tensorsIn([output, saved])) refuseCaptured(name, x);
+        const { output, saved } = level ? runOnBatch(handed) : withMode('closed', () => run(handed));
+        for (const x of tensorsIn([output, saved])) if (!known.has(x)) refuseCaptured(name, x);
         const own = replaceTensors(output, (y) => {
           y.storage.settle();
           const fresh = new Tensor(y.storage, y.layout, y.dtype);
@@ -92,13 +110,12 @@ export function customGradient<A extends readonly unknown[], Y extends Tree, S =
       { fuse: true },
     );
     const float = (x: Tensor): boolean => isFloat(x.dtype);
-    if (!inputs.some((x) => float(x) && sourceOf(x)) || !tensorsIn(output).some(float)) return output as Y;
+    const differentiable = (x: Tensor): boolean => float(x) && depthOf(x) === depth && sourceOf(x) !== null;
+    if (!inputs.some(differentiable) || !tensorsIn(output).some(float)) return output;
     refuseSealed(name, inputs);
     const node = new CustomNode({
       name,
-      backward: inSurroundings(
-        backward as (gradients: unknown, saved: unknown, needs: readonly boolean[]) => unknown,
-      ),
+      backward: inSurroundings(backward),
       args,
       output,
       saved: replaceTensors(made, (x) => known.get(x) ?? x),
@@ -106,19 +123,9 @@ export function customGradient<A extends readonly unknown[], Y extends Tree, S =
       saveAnew: inSurroundings((again) => run(again).saved),
     });
     watcher?.recorded(node);
-    return output as Y;
+    return output;
   };
   return (...args) => (currentMode() === 'inference' ? call(args) : pushedBack(args, call));
-}
-
-/** @throws GradientError where the tensor behind one inside a vmap needs a gradient or has a tangent: those of a batch are not known */
-function refuseBelow(name: string, x: Tensor): void {
-  for (let at = standingFor(x); at; at = standingFor(at.inner))
-    if (sourceOf(at.inner) || hasTangent(at.inner))
-      throw new GradientError(name, 'a vmap around it is differentiated, which is not possible', {
-        operands: [x],
-        hint: 'differentiate inside the vmap',
-      });
 }
 
 function refuseCaptured(name: string, x: Tensor): void {

@@ -19,7 +19,8 @@ import { currentMode } from './modes.ts';
 import type { DifferentiableRule, RuleContext } from './rules/rule.ts';
 import { derivatives } from './rules/table.ts';
 import { Result, Source } from './source.ts';
-import { currentLevel, depthOf } from './transforms/levels.ts';
+import { currentLevel, deepest, depthOf } from './transforms/levels.ts';
+import { watcher } from './watcher.ts';
 
 export { Leaf, Result, Source } from './source.ts';
 
@@ -178,10 +179,6 @@ export function sourceOf(x: Tensor): Source | null {
   return x.attachment instanceof Source ? x.attachment : null;
 }
 
-/** The depth of the graph that a call belongs to; shallower inputs are constants there, and have a graph of their own. */
-const deepest = (inputs: readonly Tensor[]): number =>
-  inputs.reduce((depth, x) => Math.max(depth, depthOf(x)), 0);
-
 /** What a result of `inferenceMode` carries. */
 export const sealed: Attachment = Object.freeze({});
 
@@ -217,6 +214,8 @@ export function record(call: OpCall, next: (call: OpCall) => Tensor): Tensor {
   output.storage.settle();
   const node = new Node(call, rule, output);
   if (node.sources.some((source) => source !== null)) output.attachment = node;
+  // Who looks on at the bottom sees whole batches and their graph, not this one.
+  if (level) watcher?.recorded(node);
   return output;
 }
 

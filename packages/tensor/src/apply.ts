@@ -16,7 +16,13 @@ export type Interceptor = (call: OpCall, next: (call: OpCall) => Tensor) => Tens
 
 type Run = (call: OpCall) => Tensor;
 
-let interceptors: Interceptor[] = [];
+interface Entry {
+  readonly see: Interceptor;
+  /** What it stands on. */
+  next: Run;
+}
+
+let interceptors: Entry[] = [];
 /** What they stand on. */
 let bottom: Run = run;
 let chain: Run = run;
@@ -68,26 +74,34 @@ export function below<T>(next: Run, body: () => T): T {
 
 /** Those below see their own ops and those of each other, never those of one above run anew. */
 function rebuild(): void {
-  chain = interceptors.reduce<Run>((next, interceptor, i) => {
+  chain = interceptors.reduce<Run>((next, entry, i) => {
     const lowered: Run = i === 0 && next === run ? run : (call) => below(next, () => next(call));
-    return (call) => interceptor(call, lowered);
+    entry.next = lowered;
+    return (call) => entry.see(call, lowered);
   }, bottom);
 }
 
+/** Takes an interceptor away. */
+export interface Interception {
+  (): void;
+  /** Runs `body` as if this interceptor, and those above it, were not there. */
+  below<T>(body: () => T): T;
+}
+
 /** Puts an interceptor on top of those there are; the function returned takes it away again. */
-export function intercept(interceptor: Interceptor): () => void {
-  // A function of its own, so that taking it away twice does not take another of the same.
-  const own: Interceptor = (call, next) => interceptor(call, next);
+export function intercept(interceptor: Interceptor): Interception {
+  const own: Entry = { see: interceptor, next: run };
   const among = interceptors;
   among.push(own);
   changes++;
   rebuild();
-  return () => {
+  const stop = (): void => {
     const at = among.indexOf(own);
     if (at >= 0) among.splice(at, 1);
     changes++;
     if (among === interceptors) rebuild();
   };
+  return Object.assign(stop, { below: <T>(body: () => T): T => below(own.next, body) });
 }
 
 /** The error of an op inside a fused one, as an error of the fused one. */

@@ -12,6 +12,7 @@ import {
   tensor,
   withBackend,
   type Backend,
+  type Interception,
   type Interceptor,
   type OpCall,
   type OpName,
@@ -103,9 +104,9 @@ describe('interceptors', () => {
   it('go away one by one, in any order', () => {
     const log: string[] = [];
     const [a, b, c] = ['a', 'b', 'c'].map((name) => intercept(noting(log, name))) as [
-      () => void,
-      () => void,
-      () => void,
+      Interception,
+      Interception,
+      Interception,
     ];
     const seen = (): string[] => {
       log.length = 0;

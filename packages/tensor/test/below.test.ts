@@ -61,6 +61,20 @@ describe('an interceptor', () => {
     expect(inner).toEqual(['neg', 'abs', 'neg', 'abs']);
     expect(beneath).toEqual(['exp', 'neg', 'abs', 'log', 'neg', 'abs']);
   });
+  it('has a way to run things as if it and those above it were not there, and to be back afterwards', () => {
+    const [lower, own, upper, inside]: OpName[][] = [[], [], [], []];
+    const stops = [intercept(noting(lower!)), intercept(noting(own!)), intercept(noting(upper!))] as const;
+    stops[1].below(() => {
+      x.neg();
+      const stop = intercept(noting(inside!));
+      x.abs();
+      stop();
+      expect(() => stops[1].below(fail)).toThrow('below');
+    });
+    x.exp();
+    for (const stop of stops) stop();
+    expect([lower, own, upper, inside]).toEqual([['neg', 'abs', 'exp'], ['exp'], ['exp'], ['abs']]);
+  });
   it('that is taken away while another works below is gone afterwards', () => {
     const seen: OpName[] = [];
     const stop = intercept(noting(seen));

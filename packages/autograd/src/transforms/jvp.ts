@@ -23,7 +23,7 @@ import { nextOrder, type Source } from '../source.ts';
 import '../tensor-methods.ts';
 import { replaceTensors, tensorsIn } from '../trees.ts';
 import { hasGraph, variableOf } from '../variables.ts';
-import { carry, carrying, currentLevel, within, withoutGraph } from './levels.ts';
+import { carry, carrying, currentLevel, deepest, within, withoutGraph } from './levels.ts';
 import { pushforward } from './pushforward.ts';
 
 /** Calls of jvp at work, one inside the other. */
@@ -35,6 +35,8 @@ class Tangents {
   suspended = false;
   readonly #of = new WeakMap<Tensor, Tensor>();
   readonly #level = currentLevel();
+  /** How many calls of vmap it is inside of. */
+  readonly depth = this.#level?.depth ?? 0;
   /** What is older than this was there before. */
   readonly #since = nextOrder();
 
@@ -154,6 +156,11 @@ export function hasTangent(x: Tensor): boolean {
   return active.some((level) => level.get(x) !== undefined);
 }
 
+/** Whether a tensor has a tangent in a call of jvp that sees what is done now. */
+export function isMoving(x: Tensor): boolean {
+  return active.some((level) => !level.suspended && level.get(x) !== undefined);
+}
+
 /** Whether a tensor has a tangent that can be differentiated. */
 export function hasRecordedTangent(x: Tensor): boolean {
   return active.some((level) => {
@@ -164,12 +171,18 @@ export function hasRecordedTangent(x: Tensor): boolean {
 
 /**
  * Calls a function that is recorded as one, with a gradient of its own: its tangents are those which that gradient is the
- * transpose of. They come from a pullback of the pullback.
+ * transpose of. They come from a pullback of the pullback. Calls of jvp around a vmap that the arguments are inside of
+ * are not looked at: they see whole batches.
  */
 export function pushedBack<T>(args: readonly unknown[], call: (args: readonly unknown[]) => T): T {
   const tensors = tensorsIn(args);
-  const own = active.findLast((level) => !level.suspended && tensors.some((x) => level.get(x)));
+  const depth = deepest(tensors);
+  const own = active.findLast(
+    (level) => !level.suspended && level.depth >= depth && tensors.some((x) => level.get(x)),
+  );
   if (!own) return call(args);
+  for (let level = currentLevel(); level; level = level.parent)
+    if (level.depth === own.depth + 1) return level.below!(() => pushedBack(args, call));
   const moving: { readonly source: Source; readonly tangent: Tensor }[] = [];
   own.suspended = true;
   try {

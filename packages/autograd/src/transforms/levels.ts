@@ -21,7 +21,10 @@ export class Level {
   readonly depth: number;
   /** The number of examples. */
   readonly size: number;
-  open = true;
+  /** `aside`: for a while, what runs sees whole batches only. */
+  state: 'open' | 'aside' | 'ended' = 'open';
+  /** Runs `body` as if this vmap, and all inside it, were not there; set while it is at work. */
+  below: (<T>(body: () => T) => T) | null = null;
 
   constructor(parent: Level | null, size: number) {
     this.parent = parent;
@@ -77,11 +80,17 @@ class Standing extends Storage {
   }
 
   override check(op: string, operands: readonly OperandInfo[]): void {
-    if (!this.level.open)
+    if (this.level.state === 'ended')
       throw new DisposedError(op, 'a tensor from inside a vmap is used after it has ended', {
         operands,
         hint: 'return it from the function',
       });
+    if (this.level.state === 'aside')
+      throw new ValueError(
+        op,
+        'a tensor from inside a vmap is used in a customGradient function that it is no argument of',
+        { operands, hint: 'pass it as an argument' },
+      );
     this.inner.storage.check(op, operands);
   }
 }
@@ -104,6 +113,18 @@ export function within<T>(level: Level | null, body: () => T): T {
   }
 }
 
+/** What stands for a tensor at a level, or the tensor itself as one for all examples. */
+export function opened(x: Tensor, level: Level): { readonly inner: Tensor; readonly batched: boolean } {
+  const standing = standingFor(x);
+  return standing?.level === level ? standing : { inner: x, batched: false };
+}
+
+/** All examples of a tensor at a level, along its first axis. */
+export function wholeOf(x: Tensor, level: Level): Tensor {
+  const { inner, batched } = opened(x, level);
+  return batched ? inner : inner.expand([level.size, ...inner.shape]);
+}
+
 /** What a handle stands for, or null for a tensor that stands for itself. */
 export function standingFor({ storage }: Tensor): {
   readonly inner: Tensor;
@@ -116,6 +137,11 @@ export function standingFor({ storage }: Tensor): {
 /** How many calls of vmap a tensor is inside of; 0 for a plain one. */
 export function depthOf({ storage }: Tensor): number {
   return storage instanceof Standing ? storage.level.depth : 0;
+}
+
+/** The depth of the graph that a call belongs to; shallower inputs are constants there, and have a graph of their own. */
+export function deepest(inputs: readonly Tensor[]): number {
+  return inputs.reduce((depth, x) => Math.max(depth, depthOf(x)), 0);
 }
 
 /** A handle inside a vmap: to the examples of a batch that lie along the first axis, or to a tensor that is one for all. */

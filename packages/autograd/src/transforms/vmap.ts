@@ -22,7 +22,7 @@ import {
 import { record } from '../graph.ts';
 import type { Tree } from '../map-tree.ts';
 import '../tensor-methods.ts';
-import { currentLevel, Level, stand, standingFor, within } from './levels.ts';
+import { currentLevel, Level, opened, stand, standingFor, wholeOf, within } from './levels.ts';
 
 /**
  * The axis along which examples lie, for every tensor of an argument or result alike, or for each part of an array or plain
@@ -57,12 +57,6 @@ export function unrolledOps(body: () => unknown): ReadonlyMap<OpName, number> {
     if (before) for (const [op, count] of own) before.set(op, (before.get(op) ?? 0) + count);
   }
   return own;
-}
-
-/** What stands for a tensor at a level, or the tensor itself as one for all examples. */
-function opened(x: Tensor, level: Level): { readonly inner: Tensor; readonly batched: boolean } {
-  const standing = standingFor(x);
-  return standing?.level === level ? standing : { inner: x, batched: false };
 }
 
 /** Turns a call on handles into calls on what they stand for. */
@@ -202,9 +196,11 @@ function toFront(x: Tensor, axis: number): Tensor {
 }
 
 /** Runs `body` with the calls in it turned into calls on whole batches. */
-function during<T>(level: Level, body: () => T): T {
+export function during<T>(level: Level, body: () => T): T {
+  const own = intercept((call, next) => batch(level, call, next));
+  level.below = (inner) => within(level.parent, () => own.below(inner));
   const stops = [
-    intercept((call, next) => batch(level, call, next)),
+    own,
     // What is differentiated inside has its graph above: there every tensor is one example.
     intercept(record),
     accompany((x) => standingFor(x)?.inner),
@@ -213,7 +209,7 @@ function during<T>(level: Level, body: () => T): T {
     return within(level, body);
   } finally {
     for (const stop of stops) stop();
-    level.open = false;
+    level.state = 'ended';
   }
 }
 
@@ -231,7 +227,7 @@ function outside(y: Tensor, level: Level, axis: number | null): Tensor {
       );
     return inner;
   }
-  const whole = batched ? inner : inner.expand([level.size, ...inner.shape]);
+  const whole = wholeOf(y, level);
   const at = normalizeAxis('vmap', axis, whole);
   return at === 0 ? whole : whole.moveAxis(0, at);
 }

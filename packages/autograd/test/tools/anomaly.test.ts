@@ -1,5 +1,14 @@
 /** Anomaly detection: which op made the first NaN or infinity, from what, and where it was called. */
-import { checkpoint, customGradient, detectAnomaly, grad, jvp, setAnomaly, vjp } from '@infinigrad/autograd';
+import {
+  checkpoint,
+  customGradient,
+  detectAnomaly,
+  grad,
+  jvp,
+  setAnomaly,
+  vjp,
+  vmap,
+} from '@infinigrad/autograd';
 import { NumericError, ops, scope, tensor, ValueError, where, type Tensor } from '@infinigrad/tensor';
 import { afterEach, describe, expect, it } from 'vitest';
 import { gradientOf, leaf, list, t, thrownBy } from '../support.ts';
@@ -63,6 +72,19 @@ onEachKind(({ dtype }, test) => {
     expect(error.message).toContain('the gradient of its result: min 1, max 1, 0 NaN, 0 Infinity');
     expect(error.message).toContain('a tensor that its rule needs: min 0, max 1, 0 NaN, 0 Infinity');
     expect(rowOf(error)).toBe(at);
+  });
+
+  test('inside vmap, the op of the function of one example', () => {
+    let at = 0;
+    const of = (y: Tensor): Tensor => {
+      at = row() + 1;
+      const z = y.sqrt();
+      return z.mul(2);
+    };
+    const error = found(() => vmap(grad(of))(x(1, 0)));
+    expect(error.message).toContain('sqrt: made an infinity in the gradient of input 0');
+    expect(rowOf(error)).toBe(at);
+    expect(rowOf(found(() => grad((y: Tensor) => vmap(of)(y).sum())(x(1, 0))))).toBe(at);
   });
 
   test('the gradient of the second input, and of a gradient', () => {

@@ -1,8 +1,8 @@
 /** Gradients of one's own: where they take the place of the ops' and what they may save. */
 import { customGradient, enableGrad, grad, gradcheck, noGrad, vjp, vmap } from '@infinigrad/autograd';
-import { GradientError, memoryStats, scope, tensor, type Tensor } from '@infinigrad/tensor';
+import { memoryStats, scope, tensor, type Tensor } from '@infinigrad/tensor';
 import { describe, expect, it } from 'vitest';
-import { expectClose, gradientOf, leaf, list, spread, t, thrownBy } from '../support.ts';
+import { expectClose, gradientOf, leaf, list, spread, t } from '../support.ts';
 import { onEachKind } from './kinds.ts';
 
 /** x², from what was given. */
@@ -200,19 +200,13 @@ describe('differentiated twice, in f64', () => {
 });
 
 describe('inside vmap', () => {
+  // What is differentiated from around it: custom-batch.test.ts.
   const x = spread([3, 2]);
   it('has the gradient of every example', () => {
     const of = vmap(grad((y: Tensor) => square(y).mul(y).sum()));
     expectClose(list(of(x)), list(x.square().mul(3)));
   });
   it('runs forward as any function', () => expect(list(vmap(square)(x))).toEqual(list(x.square())));
-  it('is refused where the vmap is differentiated', () => {
-    const error = thrownBy(() => grad((y: Tensor) => vmap(square)(y).sum())(x));
-    expect(error).toBeInstanceOf(GradientError);
-    expect(error.message).toBe(
-      'mySquare: a vmap around it is differentiated, which is not possible: [2] f64. Hint: differentiate inside the vmap',
-    );
-  });
 });
 
 describe('arguments', () => {
