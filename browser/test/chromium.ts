@@ -26,6 +26,13 @@ const flags = [
 /** Headless, with a profile of its own that goes away with it. */
 export const launch = (): Promise<Browser> => chromium.launch({ executablePath, args: flags });
 
+/** As `launch`, with flags that say how it reaches a GPU. */
+export const launchChromium = (gpu: readonly string[]): Promise<Browser> =>
+  chromium.launch({
+    executablePath,
+    args: [...flags.filter((flag) => flag !== '--disable-gpu'), '--disable-dev-shm-usage', ...gpu],
+  });
+
 /** Runs a case. */
 export type Run = <K extends keyof Cases>(
   name: K,

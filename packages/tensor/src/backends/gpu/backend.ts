@@ -40,7 +40,7 @@ export class GpuBackend implements Backend {
   lacks(op: OpName, dtype: DType): string | null {
     const key = `${op} ${dtype}`;
     let lack = this.#lacks.get(key);
-    if (lack === undefined) this.#lacks.set(key, (lack = lackOf(op, dtype)));
+    if (lack === undefined) this.#lacks.set(key, (lack = lackOf(op, dtype, this.device)));
     return lack;
   }
 
@@ -121,7 +121,7 @@ export class GpuBackend implements Backend {
 }
 
 /** Why an op on a first input of some dtype cannot run here, or null. */
-function lackOf(op: OpName, dtype: DType): string | null {
+function lackOf(op: OpName, dtype: DType, { lacks }: Device): string | null {
   const record = recordOf(op);
   const absent = lackOfDType(dtype);
   if (absent) return `it has no ${dtype}: ${absent}`;
@@ -131,7 +131,7 @@ function lackOf(op: OpName, dtype: DType): string | null {
   if (record.kind !== 'elementwise') return null;
   // As many inputs as any has.
   const inputs = [0, 1, 2].map(ir.input);
-  return lackOfExpression(record.define(inputs, dtype, anyAttrs), dtype);
+  return lackOfExpression(record.define(inputs, dtype, anyAttrs), dtype, lacks);
 }
 
 /** Attributes are numbers, and which functions an expression has does not depend on them. */

@@ -1,5 +1,7 @@
 /** What the backend asks of a GPU: kernels from source text, and flat runs of f32 that they read and write. */
 
+import type { Intrinsic } from '../../ir.ts';
+
 /** How gpu.js reaches the GPU. */
 export type Mode = 'webgpu' | 'webgl2' | 'headlessgl';
 
@@ -26,7 +28,7 @@ export interface Limits {
   readonly elements: number;
   /** Arrays that one kernel reads. */
   readonly inputs: number;
-  /** Threads along each axis of a grid of two or three. */
+  /** Threads along each axis of a grid of two or three; 0 where only one axis will do. */
   readonly grid: readonly [number, number, number];
 }
 
@@ -35,6 +37,8 @@ export interface Device {
   readonly mode: Mode;
   readonly adapter: Adapter;
   readonly limits: Limits;
+  /** Functions that it gets wrong, and how. */
+  readonly lacks: Readonly<Partial<Record<Intrinsic, string>>>;
   /** Resolves with the reason when the GPU is gone. */
   readonly lost: Promise<string>;
   /**

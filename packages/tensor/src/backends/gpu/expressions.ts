@@ -25,13 +25,19 @@ function templateOf(fn: Intrinsic, dtype: DType): Template | undefined {
 const mostFactors = 16;
 
 /** Why an expression over numbers of a dtype cannot be printed, or null. */
-export function lackOfExpression(root: Expr, dtype: DType): string | null {
+export function lackOfExpression(
+  root: Expr,
+  dtype: DType,
+  wrong: Readonly<Partial<Record<Intrinsic, string>>>,
+): string | null {
   const seen = new Set<Expr>();
   const visit = (e: Expr): string | null => {
     if (seen.has(e) || e.kind === 'input' || e.kind === 'const') return null;
     seen.add(e);
     if (e.kind === 'cast') return e.dtype === 'f64' || e.from === 'f64' ? 'it computes in f64' : visit(e.arg);
     if (!isTruth(e) && e.fn !== 'select' && !templateOf(e.fn, dtype)) return `it has no ${e.fn} in f32`;
+    const wrongly = wrong[e.fn];
+    if (wrongly !== undefined) return wrongly;
     return e.args.map(visit).find((lack) => lack !== null) ?? null;
   };
   return visit(root);

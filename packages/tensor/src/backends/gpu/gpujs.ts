@@ -42,15 +42,13 @@ export interface RawContext {
 export interface RawHandle {
   readonly type: string;
   readonly buffer: RawBuffer;
-  output: number[];
-  dimensions: number[];
   delete(): void;
   toArray(): Float32Array | Promise<Float32Array>;
 }
 
 export interface RawKernel {
   (...args: readonly unknown[]): RawHandle | Promise<RawHandle>;
-  readonly kernel: {
+  readonly kernel: object & {
     readonly constructor: { readonly mode: string };
     readonly fallbackReason?: string | null;
     /** In mode webgpu: what the next run writes to. */
@@ -83,6 +81,8 @@ export interface RawGpu {
   destroy(): Promise<void>;
 }
 
+type Kind = abstract new (...args: never[]) => object;
+
 export interface Library {
   readonly GPU: {
     new (settings: { readonly mode: Mode }): RawGpu;
@@ -90,6 +90,9 @@ export interface Library {
     readonly isWebGL2Supported: boolean;
     readonly isSinglePrecisionSupported: boolean;
   };
+  readonly WebGPUKernel: Kind;
+  readonly WebGL2Kernel: Kind;
+  readonly HeadlessGLKernel: Kind;
   readonly input: (data: Float32Array, shape: readonly number[]) => object;
   readonly WebGPUContext: { acquire(): Promise<RawContext>; destroy(): Promise<void> };
   readonly WebGPUBufferResult: new (settings: {
@@ -117,11 +120,21 @@ export function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
 }
 
+/** The kernels of each mode; the class is what tells: all of WebGL call their mode `gpu`. */
+const classes = {
+  webgpu: 'WebGPUKernel',
+  webgl2: 'WebGL2Kernel',
+  headlessgl: 'HeadlessGLKernel',
+} as const satisfies Record<Mode, string>;
+
 /** @throws BackendError where another mode ran than the one that was chosen: gpu.js falls back by itself */
-export function assertMode({ kernel }: RawKernel, mode: Mode): void {
-  const ran = kernel.constructor.mode;
-  if (ran !== mode)
-    throw new BackendError('gpu', `gpu.js ran a kernel in mode '${ran}' instead of '${mode}'`, {
-      hint: kernel.fallbackReason ?? 'another mode of useGpu() may do',
-    });
+export function assertMode(library: Library, { kernel }: RawKernel, mode: Mode): void {
+  if (!(kernel instanceof library[classes[mode]]))
+    throw new BackendError(
+      'gpu',
+      `gpu.js ran a kernel in mode '${kernel.constructor.mode}' instead of '${mode}'`,
+      {
+        hint: kernel.fallbackReason ?? 'another mode of useGpu() may do',
+      },
+    );
 }

@@ -19,6 +19,7 @@ interface WebGlKernel extends Compiled {
 }
 
 const rawOf = (handle: Handle): RawHandle => (handle as WebGlHandle).raw;
+const bitwise = 'WebGL computes bits of negative numbers wrongly';
 const identity = 'function (a) { return a[this.thread.x]; }';
 
 /** Why a mode cannot run here, or null. */
@@ -35,12 +36,13 @@ export class WebGlDevice implements Device {
   readonly mode: 'webgl2' | 'headlessgl';
   readonly adapter: Adapter;
   readonly limits: Limits;
+  readonly lacks = { bitAnd: bitwise, bitOr: bitwise, bitXor: bitwise, shiftRight: bitwise };
   /** Loss is noticed when something is read. */
   readonly lost = new Promise<string>(() => {});
   readonly #library: Library;
   readonly #gpu: RawGpu;
-  /** Kernels that copy, by length and by what they copy from. */
-  readonly #copies = new Map<string, RawKernel>();
+  /** Kernels that upload, by length. */
+  readonly #uploads = new Map<number, RawKernel>();
 
   constructor(library: Library, mode: 'webgl2' | 'headlessgl') {
     this.mode = mode;
@@ -58,14 +60,14 @@ export class WebGlDevice implements Device {
     this.limits = {
       elements: Math.min(mostElements, side * side),
       inputs: 7,
-      grid: [mostElements, mostElements, mostElements],
+      // Of more axes come textures of other classes and sides, for which a kernel is not made.
+      grid: [0, 0, 0],
     };
   }
 
   compile(source: string, grid: readonly number[]): Compiled {
     const raw = this.#gpu.createKernel(source, {
-      // Two axes would become the sides of a texture, which are limited.
-      output: grid.length === 2 ? [...grid, 1] : grid,
+      output: grid,
       pipeline: true,
       immutable: true,
       precision: 'single',
@@ -77,25 +79,25 @@ export class WebGlDevice implements Device {
   launch(compiled: Compiled, arrays: readonly Handle[], numbers: readonly number[]): Handle {
     const { raw, length } = compiled as WebGlKernel;
     const result = raw(...arrays.map(rawOf), ...numbers) as RawHandle;
-    assertMode(raw, this.mode);
-    // The elements lie in row-major order whatever the axes.
-    result.output = [length];
-    result.dimensions = [length, 1, 1];
+    assertMode(this.#library, raw, this.mode);
     return { raw: result, length } as WebGlHandle;
   }
 
   upload(data: Float32Array): Handle {
     const { length } = data;
-    const raw = this.#copy(`from host ${length}`, length, this.#library.input(data, [length]));
+    let kernel = this.#uploads.get(length);
+    if (!kernel) {
+      kernel = (this.compile(identity, [length]) as WebGlKernel).raw;
+      this.#uploads.set(length, kernel);
+    }
+    const raw = kernel(this.#library.input(data, [length])) as RawHandle;
+    assertMode(this.#library, kernel, this.mode);
     return { raw, length } as WebGlHandle;
   }
 
   async download(handle: Handle, offset: number, length: number): Promise<Float32Array> {
     if (this.complaintOfLoss() !== null) throw new Error('the WebGL context was lost');
-    // What is read is shaped by the kernel that made it: one of one axis copies it first.
-    const flat = this.#copy(`from texture ${handle.length}`, handle.length, rawOf(handle));
-    const data = await flat.toArray();
-    flat.delete();
+    const data = await rawOf(handle).toArray();
     return Float32Array.from(data.slice(offset, offset + length));
   }
 
@@ -122,16 +124,5 @@ export class WebGlDevice implements Device {
 
   async close(): Promise<void> {
     await this.#gpu.destroy();
-  }
-
-  #copy(key: string, length: number, from: object): RawHandle {
-    let kernel = this.#copies.get(key);
-    if (!kernel) {
-      kernel = (this.compile(identity, [length]) as WebGlKernel).raw;
-      this.#copies.set(key, kernel);
-    }
-    const result = kernel(from) as RawHandle;
-    assertMode(kernel, this.mode);
-    return result;
   }
 }

@@ -48,6 +48,7 @@ export class WebGpuDevice implements Device {
   readonly mode = 'webgpu';
   readonly adapter: Adapter;
   readonly limits: Limits;
+  readonly lacks = {};
   readonly lost: Promise<string>;
   readonly #library: Library;
   readonly #gpu: RawGpu;
@@ -104,7 +105,7 @@ export class WebGpuDevice implements Device {
     kernel.bindGroupDirty = true;
     try {
       await raw(...arrays.map(rawOf), ...numbers);
-      assertMode(raw, this.mode);
+      assertMode(this.#library, raw, this.mode);
     } catch (error) {
       this.#keep(buffer);
       throw error;
