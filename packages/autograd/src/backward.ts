@@ -148,6 +148,7 @@ class Pass {
 
 /**
  * Gradients of Σ outputs · cotangents at the `targets` (at every leaf where none are given).
+ * @param spared what stays where the graph is consumed
  * @returns the gradient by source; a target that the outputs do not depend on is missing.
  */
 export function propagate(
@@ -155,6 +156,7 @@ export function propagate(
   cotangents: readonly Tensor[],
   targets: readonly Source[] | null,
   options: BackwardOptions = {},
+  spared: readonly Tensor[] = outputs,
 ): Map<Source, Tensor> {
   refuseInference('backward');
   const { createGraph = false, retainGraph = createGraph, consume = false } = options;
@@ -168,7 +170,7 @@ export function propagate(
       roots.push(source);
       pass.pending.add(source, cotangents[i]!);
     });
-    pass.walk(roots, 0, consume && !retainGraph ? (order) => new Consumption(order, outputs, owner) : null);
+    pass.walk(roots, 0, consume && !retainGraph ? (order) => new Consumption(order, spared, owner) : null);
   };
   try {
     watched(() => (createGraph ? enableGrad : noGrad)(run));

@@ -34,13 +34,14 @@ function gradientsAt(
   cotangents: readonly Tensor[],
   variables: readonly Tensor[],
   createGraph: boolean,
-  retainGraph = createGraph,
+  { retainGraph = createGraph, spared = values }: { retainGraph?: boolean; spared?: readonly Tensor[] } = {},
 ): Map<Source, Tensor> {
   return propagate(
     values,
     cotangents,
     variables.map((x) => sourceOf(x)!),
     { createGraph, retainGraph, consume: !retainGraph },
+    spared,
   );
 }
 
@@ -88,7 +89,9 @@ function both(
       const [value, aux] = made;
       checkCotangent(op, value, undefined);
       const createGraph = wanted ?? nested;
-      const gradients = gradientsAt([value], [onesLike(value)], variables, createGraph);
+      const gradients = gradientsAt([value], [onesLike(value)], variables, createGraph, {
+        spared: tensorsIn(made),
+      });
       const plain = createGraph ? made : replaceTensors(made, withoutGraph);
       return {
         value: plain[0],
@@ -189,7 +192,7 @@ export function vjp<A extends readonly Tree[], Y extends Tree>(
       const createGraph = options.createGraph ?? (nested || cotangents.some((g) => hasGraph(g)));
       return collect(
         fresh as readonly Tree[],
-        gradientsAt(outputs, cotangents, variables, createGraph, true),
+        gradientsAt(outputs, cotangents, variables, createGraph, { retainGraph: true }),
       ) as unknown as A;
     },
   };

@@ -352,6 +352,17 @@ describe('what is returned beside the value', () => {
     ]);
     expect(Object.keys(grad((x: Tensor) => [x.sum(), undefined], { hasAux: true })(t([1])))).toContain('aux');
   });
+  it('stays where the graph is given back, also what a rule has saved and what shares its memory', () => {
+    const { value, aux } = valueAndGrad(
+      (x: Tensor) => {
+        const y = x.exp();
+        return [y.square().sum(), { y, rows: [y.reshape([1, 2]), y.sin()] }];
+      },
+      { hasAux: true },
+    )(t([0, 1]));
+    expectClose([value.itemSync(), ...list(aux.y)], [1 + Math.E ** 2, 1, Math.E]);
+    expectClose(aux.rows.flatMap(list), [1, Math.E, Math.sin(1), Math.sin(Math.E)]);
+  });
   it('can be differentiated inside another differentiation', () => {
     const outer = (x: Tensor): Tensor => {
       const { grad: g, aux } = grad(f, { hasAux: true })(x, 3);
