@@ -60,14 +60,19 @@ function turnRows({ columns, data }: Matrix, i: number, j: number, c: number, s:
 function orthogonalise(y: Matrix, w: Matrix, sweeps: number): boolean {
   const { rows, columns: n, data } = y;
   const tolerance = epsilon * Math.sqrt(Math.max(16, n));
+  // Squares of lengths go along with the rotations; each sweep begins with exact ones.
+  const squares = new Float64Array(rows);
+  const measured = new Float64Array(rows);
+  const measure = (i: number): void => {
+    measured[i] = squares[i] = dotRows(data, i * n, data, i * n, n);
+  };
   for (let sweep = 0; sweep < sweeps; sweep++) {
     let turned = false;
+    for (let i = 0; i < rows; i++) measure(i);
     for (let i = 0; i < rows; i++) {
       for (let j = i + 1; j < rows; j++) {
-        const [p, q] = [i * n, j * n];
-        const a = dotRows(data, p, data, p, n);
-        const b = dotRows(data, q, data, q, n);
-        const across = dotRows(data, p, data, q, n);
+        const across = dotRows(data, i * n, data, j * n, n);
+        const [a, b] = [squares[i]!, squares[j]!];
         const lengths = Math.sqrt(a) * Math.sqrt(b);
         if (!(Math.abs(across) > tolerance * lengths) || Math.min(a, b) < vanishing ** 2) continue;
         turned = true;
@@ -76,6 +81,11 @@ function orthogonalise(y: Matrix, w: Matrix, sweeps: number): boolean {
         const c = 1 / Math.sqrt(1 + t * t);
         turnRows(y, i, j, c, c * t);
         turnRows(w, i, j, c, c * t);
+        squares[i] = a - t * across;
+        squares[j] = b + t * across;
+        // Where much has cancelled, little is left to trust.
+        if (!(squares[i]! > measured[i]! / 2)) measure(i);
+        if (!(squares[j]! > measured[j]! / 2)) measure(j);
       }
     }
     if (!turned) return true;
