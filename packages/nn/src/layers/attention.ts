@@ -125,13 +125,18 @@ export class CausalSelfAttention extends Module {
   }
 
   /**
-   * @param x [batch, T, dim]
-   * @param mask bool [batch, T], false for tokens that no query may see (padding)
-   * @returns [batch, T, dim]
+   * @param x [batch, T, dim], or [T, dim] for one sequence
+   * @param mask bool [batch, T] (or [T]), false for tokens that no query may see (padding)
+   * @returns of x's shape
    */
   forward(x: Tensor, mask?: Tensor): Tensor {
     const { numHeads, numKvHeads, headDim, rope } = this;
-    if (x.rank !== 3) throw new ShapeError('CausalSelfAttention', 'needs [batch, T, dim]', { operands: [x] });
+    if (x.rank === 2 && (!mask || mask.rank === 1))
+      return this.forward(x.unsqueeze(0), mask?.unsqueeze(0)).squeeze(0);
+    if (x.rank !== 3)
+      throw new ShapeError('CausalSelfAttention', 'needs [batch, T, dim] or [T, dim]', {
+        operands: mask ? [x, mask] : [x],
+      });
     const [batch, length] = x.shape as readonly [number, number, number];
     if (mask && !(mask.rank === 2 && mask.shape[0] === batch && mask.shape[1] === length))
       throw new ShapeError('CausalSelfAttention', `the mask must be [${batch}, ${length}]`, {

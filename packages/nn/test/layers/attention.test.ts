@@ -1,6 +1,6 @@
 /** Causal attention: a written-out reference, who sees whom, masks, grouped heads, positions, gradients, errors. */
 import { fc, test } from '@fast-check/vitest';
-import { gradcheck, vjp } from '@infinigrad/autograd';
+import { gradcheck, vjp, vmap } from '@infinigrad/autograd';
 import { causalAttention, CausalSelfAttention, Parameter, RotaryEmbedding } from '@infinigrad/nn';
 import {
   concat,
@@ -385,6 +385,19 @@ describe('CausalSelfAttention', () => {
     expect(rows).toEqual([true, false, true, true, true, true, true, false]);
   });
 
+  test('one sequence is a batch of one, and vmap over sequences is the batch', () => {
+    const layer = layerOf({ numHeads: 2, headDim: 4, rope: new RotaryEmbedding(4) });
+    const x = normal([2, 4, 6], 1);
+    const mask = bools([true, false, true, true, true, true, true, false], [2, 4]);
+    const whole = layer.forward(x, mask);
+    const each = vmap((y: Tensor, m: Tensor) => layer.forward(y, m))(x, mask);
+    expectNumbers(numbers(each), numbers(whole));
+    expect(each.shape).toEqual(whole.shape);
+    const one = layer.forward(x.select(0, 1), mask.select(0, 1));
+    expectNumbers(numbers(one), numbers(whole.select(0, 1)));
+    expectNumbers(numbers(layer.forward(x.select(0, 0))), numbers(layer.forward(x)).slice(0, 24));
+  });
+
   test('passes gradcheck to second order and gives every parameter a gradient', () => {
     const layer = new CausalSelfAttention(3, {
       numHeads: 2,
@@ -404,10 +417,16 @@ describe('CausalSelfAttention', () => {
     const layer = layerOf({ numHeads: 2 });
     const rows: [string, () => unknown, new (...args: never[]) => Error, string][] = [
       [
-        'a matrix',
-        () => layer.forward(normal([4, 6], 1)),
+        'a vector',
+        () => layer.forward(normal([6], 1)),
         ShapeError,
-        'CausalSelfAttention: needs [batch, T, dim]: [4, 6] f64',
+        'CausalSelfAttention: needs [batch, T, dim] or [T, dim]: [6] f64',
+      ],
+      [
+        'masks of a batch for one sequence',
+        () => layer.forward(normal([4, 6], 1), bools([true, true, true, true], [1, 4])),
+        ShapeError,
+        'CausalSelfAttention: needs [batch, T, dim] or [T, dim]: [4, 6] f64, [1, 4] bool',
       ],
       [
         'another width',
