@@ -1,5 +1,5 @@
 /** Causal attention: a written-out reference, who sees whom, masks, grouped heads, positions, gradients, errors. */
-import { fc, test } from '@fast-check/vitest';
+import fc from 'fast-check';
 import { gradcheck, vjp, vmap } from '@infinigrad/autograd';
 import { causalAttention, CausalSelfAttention, Parameter, RotaryEmbedding } from '@infinigrad/nn';
 import {
@@ -13,7 +13,7 @@ import {
   zeros,
   type Tensor,
 } from '@infinigrad/tensor';
-import { describe, expect } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { dot, expectGradients, expectNumbers, gradcheckModule, lines, numbers, sum } from '../support.ts';
 
 const dtype = 'f64' as const;
@@ -52,35 +52,38 @@ const shapes = {
 };
 
 describe('causalAttention', () => {
-  test.prop({ ...shapes, scale: fc.constantFrom(undefined, 0, 0.5, 2), masked: fc.boolean() })(
-    'equals the loops',
-    ({ batch, keys, fewer, d, dv, seed, scale, masked }) => {
-      const queries = Math.max(1, keys - fewer);
-      const [q, k, v] = [
-        normal([batch, queries, d], seed),
-        normal([batch, keys, d], seed + 1),
-        normal([batch, keys, dv], seed + 2),
-      ];
-      const seen = numbers(new Key(seed).foldIn(3).bernoulli(0.6, [batch, queries, keys])).map(Boolean);
-      const mask = bools(seen, [batch, queries, keys]);
-      const y = causalAttention(q, k, v, {
-        ...(scale !== undefined && { scale }),
-        ...(masked && { mask }),
-      });
-      expect(y.shape).toEqual([batch, queries, dv]);
-      const at = (x: Tensor, b: number): number[][] => lines(x.select(0, b));
-      const expected = Array.from({ length: batch }, (_, b) =>
-        reference(
-          at(q, b),
-          at(k, b),
-          at(v, b),
-          (i, j) => !masked || seen[(b * queries + i) * keys + j]!,
-          scale ?? 1 / Math.sqrt(d),
-        ),
-      );
-      expectNumbers(numbers(y), expected.flat(2), 1e-11);
-    },
-  );
+  test('equals the loops', () =>
+    fc.assert(
+      fc.property(
+        fc.record({ ...shapes, scale: fc.constantFrom(undefined, 0, 0.5, 2), masked: fc.boolean() }),
+        ({ batch, keys, fewer, d, dv, seed, scale, masked }) => {
+          const queries = Math.max(1, keys - fewer);
+          const [q, k, v] = [
+            normal([batch, queries, d], seed),
+            normal([batch, keys, d], seed + 1),
+            normal([batch, keys, dv], seed + 2),
+          ];
+          const seen = numbers(new Key(seed).foldIn(3).bernoulli(0.6, [batch, queries, keys])).map(Boolean);
+          const mask = bools(seen, [batch, queries, keys]);
+          const y = causalAttention(q, k, v, {
+            ...(scale !== undefined && { scale }),
+            ...(masked && { mask }),
+          });
+          expect(y.shape).toEqual([batch, queries, dv]);
+          const at = (x: Tensor, b: number): number[][] => lines(x.select(0, b));
+          const expected = Array.from({ length: batch }, (_, b) =>
+            reference(
+              at(q, b),
+              at(k, b),
+              at(v, b),
+              (i, j) => !masked || seen[(b * queries + i) * keys + j]!,
+              scale ?? 1 / Math.sqrt(d),
+            ),
+          );
+          expectNumbers(numbers(y), expected.flat(2), 1e-11);
+        },
+      ),
+    ));
 
   test('leading axes of queries, keys and values broadcast', () => {
     const [q, k, v] = [normal([2, 3, 4, 2], 1), normal([3, 4, 2], 2), normal([2, 1, 4, 5], 3)];
@@ -110,33 +113,33 @@ describe('causalAttention', () => {
   });
 
   describe('causality', () => {
-    test.prop(shapes)(
-      'by gradient: query i knows keys and values up to i + T_k - T_q, and those all',
-      ({ batch, keys, fewer, d, dv, seed }) => {
-        const queries = Math.max(1, keys - fewer);
-        const [q, k, v] = [
-          normal([batch, queries, d], seed),
-          normal([batch, keys, d], seed + 1),
-          normal([batch, keys, dv], seed + 2),
-        ];
-        const { pullback } = vjp((a: Tensor, b: Tensor, c: Tensor) => causalAttention(a, b, c), q, k, v);
-        for (let i = 0; i < queries; i++) {
-          const only = numbers(zeros([batch, queries, dv])).map((_, n) =>
-            Number(Math.floor(n / dv) % queries === i),
-          );
-          const [gq, gk, gv] = pullback(fromData(Float64Array.from(only), [batch, queries, dv]));
-          const last = i + keys - queries;
-          const touched = (g: Tensor): boolean[] => lines(g).map((line) => line.some((x) => x !== 0));
-          const [values, whose] = [touched(gv), touched(gk)];
-          for (let b = 0; b < batch; b++)
-            for (let j = 0; j < keys; j++) {
-              expect(values[b * keys + j]).toBe(j <= last);
-              if (j > last) expect(whose[b * keys + j]).toBe(false);
-            }
-          touched(gq).forEach((moved, n) => moved && expect(n % queries).toBe(i));
-        }
-      },
-    );
+    test('by gradient: query i knows keys and values up to i + T_k - T_q, and those all', () =>
+      fc.assert(
+        fc.property(fc.record(shapes), ({ batch, keys, fewer, d, dv, seed }) => {
+          const queries = Math.max(1, keys - fewer);
+          const [q, k, v] = [
+            normal([batch, queries, d], seed),
+            normal([batch, keys, d], seed + 1),
+            normal([batch, keys, dv], seed + 2),
+          ];
+          const { pullback } = vjp((a: Tensor, b: Tensor, c: Tensor) => causalAttention(a, b, c), q, k, v);
+          for (let i = 0; i < queries; i++) {
+            const only = numbers(zeros([batch, queries, dv])).map((_, n) =>
+              Number(Math.floor(n / dv) % queries === i),
+            );
+            const [gq, gk, gv] = pullback(fromData(Float64Array.from(only), [batch, queries, dv]));
+            const last = i + keys - queries;
+            const touched = (g: Tensor): boolean[] => lines(g).map((line) => line.some((x) => x !== 0));
+            const [values, whose] = [touched(gv), touched(gk)];
+            for (let b = 0; b < batch; b++)
+              for (let j = 0; j < keys; j++) {
+                expect(values[b * keys + j]).toBe(j <= last);
+                if (j > last) expect(whose[b * keys + j]).toBe(false);
+              }
+            touched(gq).forEach((moved, n) => moved && expect(n % queries).toBe(i));
+          }
+        }),
+      ));
     test('by value: what comes later changes nothing, bit for bit', () => {
       const [q, k, v] = [normal([6, 4], 1), normal([6, 4], 2), normal([6, 4], 3)];
       const y = causalAttention(q, k, v);
@@ -311,31 +314,34 @@ describe('CausalSelfAttention', () => {
     expectNumbers(numbers(layer.forward(x)), expected.flat(), 1e-11);
   });
 
-  test.prop({
-    groups: fc.constantFrom([4, 2], [4, 1], [6, 3], [6, 2], [3, 3]),
-    turned: fc.boolean(),
-    seed: fc.nat(),
-  })(
-    'grouped queries equal full heads with each key-value head repeated for its neighbours',
-    ({ groups: [numHeads, numKvHeads], turned, seed }) => {
-      const d = 4;
-      const rope = turned ? { rope: new RotaryEmbedding(d) } : {};
-      const grouped = layerOf({ numHeads: numHeads!, numKvHeads: numKvHeads!, headDim: d, ...rope });
-      const full = layerOf({ numHeads: numHeads!, headDim: d, ...rope });
-      const repeated = (weight: Parameter): Tensor =>
-        weight
-          .detach()
-          .reshape([numKvHeads!, 1, d, 6])
-          .expand([numKvHeads!, numHeads! / numKvHeads!, d, 6])
-          .reshape([numHeads! * d, 6]);
-      full.qProj.weight.assign(grouped.qProj.weight.detach());
-      full.oProj.weight.assign(grouped.oProj.weight.detach());
-      full.kProj.weight.assign(repeated(grouped.kProj.weight));
-      full.vProj.weight.assign(repeated(grouped.vProj.weight));
-      const x = normal([2, 5, 6], seed);
-      expectNumbers(numbers(grouped.forward(x)), numbers(full.forward(x)));
-    },
-  );
+  test('grouped queries equal full heads with each key-value head repeated for its neighbours', () =>
+    fc.assert(
+      fc.property(
+        fc.record({
+          groups: fc.constantFrom([4, 2], [4, 1], [6, 3], [6, 2], [3, 3]),
+          turned: fc.boolean(),
+          seed: fc.nat(),
+        }),
+        ({ groups: [numHeads, numKvHeads], turned, seed }) => {
+          const d = 4;
+          const rope = turned ? { rope: new RotaryEmbedding(d) } : {};
+          const grouped = layerOf({ numHeads: numHeads!, numKvHeads: numKvHeads!, headDim: d, ...rope });
+          const full = layerOf({ numHeads: numHeads!, headDim: d, ...rope });
+          const repeated = (weight: Parameter): Tensor =>
+            weight
+              .detach()
+              .reshape([numKvHeads!, 1, d, 6])
+              .expand([numKvHeads!, numHeads! / numKvHeads!, d, 6])
+              .reshape([numHeads! * d, 6]);
+          full.qProj.weight.assign(grouped.qProj.weight.detach());
+          full.oProj.weight.assign(grouped.oProj.weight.detach());
+          full.kProj.weight.assign(repeated(grouped.kProj.weight));
+          full.vProj.weight.assign(repeated(grouped.vProj.weight));
+          const x = normal([2, 5, 6], seed);
+          expectNumbers(numbers(grouped.forward(x)), numbers(full.forward(x)));
+        },
+      ),
+    ));
 
   describe('order', () => {
     const turned = layerOf({ numHeads: 2, headDim: 4, rope: new RotaryEmbedding(4) });

@@ -1,47 +1,57 @@
 /** Linear layers: a written-out reference, gradients, initial values, errors. */
-import { fc, test } from '@fast-check/vitest';
+import fc from 'fast-check';
 import { Linear } from '@infinigrad/nn';
 import { Key, ShapeError, ValueError } from '@infinigrad/tensor';
-import { describe, expect } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { dot, expectGradients, expectNumbers, gradcheckModule, lines, numbers } from '../support.ts';
 
 const dtype = 'f64' as const;
 const sizes = fc.integer({ min: 1, max: 4 });
 
-test.prop({
-  lead: fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 3 }),
-  inputs: sizes,
-  outputs: sizes,
-  bias: fc.boolean(),
-  seed: fc.nat(),
-})('equals Σ w x + b, for any leading axes', ({ lead, inputs, outputs, bias, seed }) => {
-  const layer = new Linear(inputs, outputs, { key: new Key(seed), bias, dtype });
-  const x = new Key(seed).foldIn(7).normal([...lead, inputs], { dtype });
-  const w = lines(layer.weight);
-  const b = layer.bias ? numbers(layer.bias) : new Array<number>(outputs).fill(0);
-  const y = layer.forward(x);
-  expect(y.shape).toEqual([...lead, outputs]);
-  expectNumbers(
-    numbers(y),
-    lines(x).flatMap((row) => w.map((line, o) => dot(line, row) + b[o]!)),
-  );
-});
+test('equals Σ w x + b, for any leading axes', () =>
+  fc.assert(
+    fc.property(
+      fc.record({
+        lead: fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 3 }),
+        inputs: sizes,
+        outputs: sizes,
+        bias: fc.boolean(),
+        seed: fc.nat(),
+      }),
+      ({ lead, inputs, outputs, bias, seed }) => {
+        const layer = new Linear(inputs, outputs, { key: new Key(seed), bias, dtype });
+        const x = new Key(seed).foldIn(7).normal([...lead, inputs], { dtype });
+        const w = lines(layer.weight);
+        const b = layer.bias ? numbers(layer.bias) : new Array<number>(outputs).fill(0);
+        const y = layer.forward(x);
+        expect(y.shape).toEqual([...lead, outputs]);
+        expectNumbers(
+          numbers(y),
+          lines(x).flatMap((row) => w.map((line, o) => dot(line, row) + b[o]!)),
+        );
+      },
+    ),
+  ));
 
-test.prop(
-  {
-    lead: fc.array(sizes, { maxLength: 2 }),
-    inputs: sizes,
-    outputs: sizes,
-    bias: fc.boolean(),
-    seed: fc.nat(),
-  },
-  { numRuns: 20 },
-)('passes gradcheck and gives every parameter a gradient', ({ lead, inputs, outputs, bias, seed }) => {
-  const layer = new Linear(inputs, outputs, { key: new Key(seed), bias, dtype });
-  const x = new Key(seed).foldIn(7).normal([...lead, inputs], { dtype });
-  gradcheckModule(layer, (y) => layer.forward(y), [x], { order: 2, mode: 'direction' });
-  expectGradients(layer, layer.forward(x).square().sum());
-});
+test('passes gradcheck and gives every parameter a gradient', () =>
+  fc.assert(
+    fc.property(
+      fc.record({
+        lead: fc.array(sizes, { maxLength: 2 }),
+        inputs: sizes,
+        outputs: sizes,
+        bias: fc.boolean(),
+        seed: fc.nat(),
+      }),
+      ({ lead, inputs, outputs, bias, seed }) => {
+        const layer = new Linear(inputs, outputs, { key: new Key(seed), bias, dtype });
+        const x = new Key(seed).foldIn(7).normal([...lead, inputs], { dtype });
+        gradcheckModule(layer, (y) => layer.forward(y), [x], { order: 2, mode: 'direction' });
+        expectGradients(layer, layer.forward(x).square().sum());
+      },
+    ),
+    { numRuns: 20 },
+  ));
 
 test('reads strided inputs', () => {
   const layer = new Linear(3, 2, { key: new Key(1), dtype });
