@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { notRun, ran, type Outcome } from './outcome.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -20,7 +19,7 @@ export function tryInNode(): Outcome {
   const name = 'webgpu in Node';
   const folder = mkdtempSync(join(tmpdir(), 'infinigrad-gpu-'));
   const report = join(folder, 'tests.json');
-  const vitest = fileURLToPath(import.meta.resolve('vitest/vitest.mjs'));
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   const env = { ...process.env };
   if (existsSync(join(loaderFolder, 'libvulkan.so.1')))
     env['LD_LIBRARY_PATH'] = [env['LD_LIBRARY_PATH'], loaderFolder].filter(Boolean).join(':');
