@@ -23,7 +23,8 @@ export function tryInNode(): Outcome {
   const env = { ...process.env };
   if (existsSync(join(loaderFolder, 'libvulkan.so.1')))
     env['LD_LIBRARY_PATH'] = [env['LD_LIBRARY_PATH'], loaderFolder].filter(Boolean).join(':');
-  const args = ['run', '--project', 'tensor', '--project', 'autograd', 'test/gpu/'];
+  const projects = ['tensor', 'autograd', 'zoo'].flatMap((project) => ['--project', project]);
+  const args = ['run', ...projects, 'test/gpu/'];
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   try {
     const { stdout } = spawnSync(process.execPath, [vitest, ...args, ...reporters], {

@@ -15,7 +15,7 @@ import {
   zeros,
 } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
-import { checkMaxNorm, clipFactor, squaredNorms } from './clip.ts';
+import { checkMaxNorm, clipFactor, clipFactorLater, squaredNorms } from './clip.ts';
 import type { Schedule } from './schedule.ts';
 import { resolveGroups, type GroupSettings, type ParameterGroup, type ResolvedGroup } from './groups.ts';
 
@@ -53,7 +53,7 @@ export class AdamW {
   readonly groups: readonly ResolvedGroup[];
   /** Steps taken. */
   stepCount = 0;
-  /** The common 2-norm of all gradients at the last step, before clipping; null before the first. */
+  /** The common 2-norm of all gradients at the last step, before clipping; null before the first, and on a GPU. */
   lastGradNorm: number | null = null;
   readonly #maxGradNorm: number | undefined;
   readonly #schedule: Schedule;
@@ -111,7 +111,8 @@ export class AdamW {
    * given back when the step ends; `keep` what else you need of it.
    * @param f computes the loss, a single number
    * @returns the loss, without history
-   * @throws ValueError where the loss or the gradients' norm is not finite; parameters and state are then as before
+   * @throws ValueError where the loss or the gradients' norm is not finite; parameters and state are then as before. On a GPU
+   * neither is read: the loss shows it
    */
   minimize(f: () => Tensor): Tensor {
     return scope(() => {
@@ -131,14 +132,17 @@ export class AdamW {
         operands: loss instanceof Tensor ? [loss] : [],
         hint: 'take its mean',
       });
-    const value = loss.itemSync();
+    if (loss.backend.synchronous) this.#checkLoss(loss.itemSync());
+    loss.backward(undefined, { consume: true });
+    this.#update('AdamW.minimize');
+    return loss.detach();
+  }
+
+  #checkLoss(value: number): void {
     if (!Number.isFinite(value))
       throw new ValueError('AdamW.minimize', `the loss is ${value} at step ${this.stepCount + 1}`, {
         hint: 'nothing was changed',
       });
-    loss.backward(undefined, { consume: true });
-    this.#update('AdamW.minimize');
-    return loss.detach();
   }
 
   /**
@@ -214,8 +218,12 @@ export class AdamW {
   }
 
   #update(op: string): void {
-    const norm = this.#gradientNorm(op);
-    const factor = this.#maxGradNorm === undefined ? 1 : clipFactor(norm, this.#maxGradNorm);
+    const held = this.parameters.flatMap(({ grad }) => (grad ? [grad] : []));
+    const readable = held.every(({ backend }) => backend.synchronous);
+    const norm = readable ? this.#gradientNorm(op) : null;
+    const most = this.#maxGradNorm;
+    const factor = most === undefined || norm === null ? 1 : clipFactor(norm, most);
+    const later = most === undefined || norm !== null ? null : noGrad(() => clipFactorLater(held, most));
     const rates = this.groups.map((group) => this.#rate(group, this.stepCount));
     for (const rate of rates)
       if (!(rate >= 0 && rate < Infinity))
@@ -225,7 +233,10 @@ export class AdamW {
     noGrad(() => {
       this.groups.forEach((group, i) => {
         for (const parameter of group.params)
-          if (parameter.grad) this.#updateOne(parameter, parameter.grad, group, rates[i]!, factor);
+          if (parameter.grad) {
+            const g = later ? parameter.grad.mul(later) : parameter.grad;
+            this.#updateOne(parameter, g, group, rates[i]!, factor);
+          }
       });
     });
     this.stepCount++;

@@ -1,6 +1,6 @@
 /** The global norm of gradients, and clipping by it. */
 import { noGrad } from '@infinigrad/autograd';
-import { computeDType, concat, ValueError, type Tensor } from '@infinigrad/tensor';
+import { computeDType, concat, scalar, ValueError, type Tensor } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
 
 /** Σ g² of each gradient, read back in one go. */
@@ -16,6 +16,12 @@ export function squaredNorms(gradients: readonly Tensor[]): number[] {
 /** What gradients of this norm are multiplied by, as in PyTorch: maxNorm / (norm + 1e-6), at most 1. */
 export function clipFactor(norm: number, maxNorm: number): number {
   return Math.min(1, maxNorm / (norm + 1e-6));
+}
+
+/** The same as a tensor, where the elements come later. */
+export function clipFactorLater(gradients: readonly Tensor[], maxNorm: number): Tensor {
+  const squares = gradients.map((g) => g.square().sum().reshape([1]));
+  return scalar(maxNorm, 'f32', squares[0]!.backend).div(concat(squares).sum().sqrt().add(1e-6)).minimum(1);
 }
 
 export function checkMaxNorm(op: string, maxNorm: number): void {

@@ -57,7 +57,7 @@ export class GpuBackend implements Backend {
     const elements = encode(data, dtype);
     const keeps = data.length === 1 || !isFloat(dtype);
     const buffer = new GpuBuffer(data.length, keeps ? elements : null);
-    if (data.length > 0) this.#launcher.upload('fromData', buffer.home, elements);
+    if (data.length > 1) this.#launcher.upload('fromData', buffer.home, elements);
     return buffer;
   }
 

@@ -94,7 +94,8 @@ export class Launcher {
       this.#built++;
       if (this.#kernels.size >= mostKernels) this.#evict();
     }
-    const handle = this.device.launch(kernel, arrays.map(handleOf), numbers);
+    const handles = arrays.map((home) => this.#handleOf(home));
+    const handle = this.device.launch(kernel, handles, numbers);
     this.#kernels.set(key, kernel);
     this.#launches++;
     this.#queue.launched(kernel.length * 4);
@@ -111,6 +112,13 @@ export class Launcher {
         throw error;
       },
     );
+  }
+
+  /** Single numbers are uploaded only where a kernel reads them as an array. */
+  #handleOf(home: Home): Handle {
+    if (home.handle) return home.handle;
+    if (!home.host || home.freed) throw new Error('internal: a kernel reads what is not there');
+    return (home.handle = this.device.upload(home.host));
   }
 
   #evict(): void {
@@ -150,9 +158,9 @@ export class Launcher {
     await new Promise<void>((resolve) =>
       this.#queue.push(() => {
         failure = home.failure;
-        if (!failure && home.handle)
+        if (!failure)
           try {
-            reading = this.device.download(home.handle, offset, length);
+            reading = this.device.download(this.#handleOf(home), offset, length);
             // It may be long before somebody waits for it.
             reading.catch(() => {});
           } catch (error) {
@@ -177,7 +185,7 @@ export class Launcher {
   /** Reads elements now; only within `later`. */
   readNow(home: Home): Promise<Float32Array> {
     if (home.failure) throw home.failure;
-    return this.device.download(home.handle!, 0, home.length);
+    return this.device.download(this.#handleOf(home), 0, home.length);
   }
 
   #told(failure: Error): Error {
@@ -203,9 +211,4 @@ export class Launcher {
 
 interface Timer {
   setTimeout(body: () => void, ms: number): unknown;
-}
-
-function handleOf({ handle }: Home): Handle {
-  if (!handle) throw new Error('internal: a kernel reads what is not there');
-  return handle;
 }

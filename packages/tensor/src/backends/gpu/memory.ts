@@ -1,5 +1,4 @@
 /** Buffers of the backend: what a tensor holds, and what the GPU holds for it. */
-import type { TypedArray } from '../../dtype.ts';
 import type { BackendBuffer } from '../backend.ts';
 import type { Handle } from './device.ts';
 
@@ -12,14 +11,14 @@ export interface Home {
   failure: Error | null;
   freed: boolean;
   /** The elements as they were uploaded, where the host may want them again: single numbers, and integers. */
-  readonly host: TypedArray | null;
+  readonly host: Float32Array | null;
 }
 
 /** What a tensor holds. */
 export class GpuBuffer {
   readonly home: Home;
 
-  constructor(length: number, host: TypedArray | null = null) {
+  constructor(length: number, host: Float32Array | null = null) {
     this.home = { length, handle: null, failure: null, freed: false, host };
   }
 }
