@@ -18,11 +18,11 @@ const shapes: readonly (readonly number[])[] = [
 ];
 const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
-/** Elements of a kind that a tensor can hold; integers of others mostly. */
+/** Elements of a kind, which a tensor can hold mostly. */
 function elements(kind: Kind, count: number, choices: Choices): Uint8Array {
   const width = widths[kind];
   const out = choices.bytes(count * width);
-  if (kind === 'bool') return out.map((b) => b & 1);
+  if (kind === 'bool') return out.map((b) => (b === 200 ? 2 : b & 1));
   if (kind[0] !== 'f' && kind !== 'bf16' && width > 2 && kind !== 'i32' && choices.chance(0.8))
     for (let i = 0; i < count; i++) {
       const negative = kind === 'i64' && choices.chance(0.5);

@@ -27,7 +27,7 @@ if (!(Number.isSafeInteger(files) && files > 0 && Number.isSafeInteger(seed)))
 const only = values.only === undefined ? null : Number(values.only);
 const processes = only === null ? Math.max(1, Math.min(availableParallelism(), 8)) : 1;
 /** Longest time at one file before its process is ended. */
-const patience = 20_000;
+const patience = 60_000;
 
 const kept = join(import.meta.dirname, '../../runs/fuzz');
 const counts = new Map<string, number>();
@@ -54,6 +54,7 @@ function progress(): void {
   console.log(`${n} files in ${((performance.now() - began) / 1000).toFixed(0)} s`);
 }
 
+let replaced = 0;
 /** Judges every `processes`-th file; a process that hangs or ends before its time is replaced, after the file that did it. */
 function work(from: number, to: number): Promise<void> {
   return new Promise((resolve) => {
@@ -77,7 +78,9 @@ function work(from: number, to: number): Promise<void> {
       add(`?:${verdict}`, 1);
       show({ file, reader: '?', verdict, detail, bytes: '' });
       worker.kill('SIGKILL');
-      void work(file + processes, to).then(resolve);
+      // What breaks them one after the other is found
+      if (++replaced > 10) resolve();
+      else void work(file + processes, to).then(resolve);
     };
     const watch = setInterval(() => {
       const now = fileAtHand();

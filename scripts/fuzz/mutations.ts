@@ -143,7 +143,10 @@ function respelled(text: string, choices: Choices): string {
     const { 0: old, index } = choices.pick(found);
     return text.slice(0, index) + change(old) + text.slice(index + old.length);
   };
-  switch (choices.below(4)) {
+  switch (choices.below(5)) {
+    case 4:
+      // No entry where one should be
+      return pick(/\{"dtype"[^{}]*\}/g, () => choices.pick(['null', '[]', '3', '"F32"', 'true', '{}']));
     case 0:
       return pick(/\d+(?=[,\]])/g, (n) =>
         choices.pick([`${n}.0`, `${n}e0`, `${n}E+0`, `-${n}`, `0${n}`, `${n}0e-1`]),
@@ -191,8 +194,19 @@ export function npy(bytes: Uint8Array, choices: Choices): Uint8Array {
   const length = wideLength ? file.readUInt32LE(8) : file.readUInt16LE(8);
   if (start + length > file.length) return bytes;
   let text = file.subarray(start, start + length).toString('latin1');
-  const change = choices.below(3);
+  const change = choices.below(4);
   if (change === 0) text = inText(text, choices);
+  else if (change === 3)
+    text = choices.pick([
+      text.replace(/\((\d+),\)/, '($1)'),
+      text.replace(/\((\d+),\)/, '(,$1)'),
+      text.replace(/\(.*\)/, '(,)'),
+      text.replace(/'shape': .*\)/, '$&, $&'),
+      text.replace(/'descr': '[^']*'/, "'descr': '<f4', $&"),
+      text.replace(/'fortran_order': /, "$&True, 'fortran_order': "),
+      text.replace(/'descr'/, "'other': True, $&"),
+      text.replace(/'fortran_order': (True|False), /, ''),
+    ]);
   else if (change === 1)
     text = text.replace(
       /[<>|][a-z]\d/,
