@@ -4,7 +4,7 @@ import { ShapeError } from '../errors.ts';
 import { broadcastShapes, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { leading } from './batch.ts';
-import { real } from './domains.ts';
+import { unit } from './domains.ts';
 import { floats, refused } from './families.ts';
 import type { StructuredRecord } from './record.ts';
 
@@ -52,8 +52,8 @@ const matmul: StructuredRecord<[a: Tensor, b: Tensor]> = {
     const [m, k, n] = [draw.int(1, 4), draw.int(1, 4), draw.int(1, 4)];
     return {
       inputs: [
-        { shape: [...a, m, k], domain: real },
-        { shape: [...b, k, n], domain: real },
+        { shape: [...a, m, k], domain: unit },
+        { shape: [...b, k, n], domain: unit },
       ],
     };
   },
