@@ -1,5 +1,6 @@
 /** The page: opens a GPU, and tries ops on it against the reference. */
-import { setBackend } from '@infinigrad/tensor';
+import { AdamW, crossEntropy, Linear } from '@infinigrad/nn';
+import { arange, Key, setBackend } from '@infinigrad/tensor';
 import { useGpu, type Gpu, type Mode } from '@infinigrad/tensor/gpu';
 import { cases, conform, type Case } from '../../packages/tensor/test/gpu/conform.ts';
 
@@ -8,6 +9,26 @@ export interface Verdict {
   readonly lack: string | null;
   /** What differs, or null. */
   readonly failure: string | null;
+}
+
+/** Losses of a small classifier in training. */
+async function losses(backend: string, steps: number): Promise<number[]> {
+  setBackend(backend);
+  try {
+    const x = new Key(1).normal([32, 4]);
+    const targets = arange(32).remainder(3);
+    const [first, second] = [new Linear(4, 16, { key: new Key(2) }), new Linear(16, 3, { key: new Key(3) })];
+    const parameters = [...first.parameters(), ...second.parameters()];
+    const optimizer = new AdamW(parameters, { learningRate: 0.02, maxGradNorm: 1 });
+    const out: number[] = [];
+    for (let step = 0; step < steps; step++) {
+      const loss = optimizer.minimize(() => crossEntropy(second.forward(first.forward(x).gelu()), targets));
+      if (step % 10 === 9) out.push(await loss.item());
+    }
+    return out;
+  } finally {
+    setBackend('js');
+  }
 }
 
 const page = {
@@ -19,6 +40,19 @@ const page = {
       return { mode: ran, adapter };
     } catch (error) {
       return (error as Error).message;
+    }
+  },
+  /** What differs between training on the GPU and on the reference, or null. */
+  async train(): Promise<string | null> {
+    try {
+      const [there, here] = [await losses('gpu', 100), await losses('js', 100)];
+      const agree = there.every((loss, i) => Math.abs(loss - here[i]!) < 0.01);
+      const learns = there.at(-1)! < there[0]! - 0.1;
+      return agree && learns
+        ? null
+        : `losses on the GPU ${there.join(', ')}; on the reference ${here.join(', ')}`;
+    } catch (error) {
+      return String(error);
     }
   },
   async tryCase(one: Case, runs: number): Promise<Verdict> {

@@ -47,6 +47,12 @@ export async function tryInChromium(mode: 'webgpu' | 'webgl2'): Promise<Outcome>
         console.log(`${name}: ${one.op} ${one.dtype}: ${failure}`);
       }
     }
+    const trained = await tab.evaluate(() => page.train());
+    if (trained === null) tally.passed++;
+    else {
+      tally.failed.push('training');
+      console.log(`${name}: training: ${trained}`);
+    }
     console.log(tally.reasons().join('\n'));
     return ran(name, tally.passed, tally.failed.length, tally.absentCount);
   } finally {

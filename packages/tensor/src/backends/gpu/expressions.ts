@@ -2,7 +2,7 @@
 import { isFloat, type DType } from '../../dtype.ts';
 import { BackendError } from '../../errors.ts';
 import type { Expr, Intrinsic } from '../../ir.ts';
-import { floatFunctions, integerFunctions, isNumber, wholePower, type Template } from './functions.ts';
+import { floatFunctions, integerFunctions, isNumber, wholePower, type Template } from './functions/index.ts';
 import type { Source } from './source.ts';
 
 const relations: Readonly<Partial<Record<Intrinsic, string>>> = {

@@ -5,7 +5,7 @@
 import { contiguousLayout, sizeOf, type Layout } from '../../../shape.ts';
 import type { BufferView, KernelCall } from '../../backend.ts';
 import { positions } from '../../js/kernels/walk.ts';
-import { floatFunctions } from '../functions.ts';
+import { floatFunctions } from '../functions/index.ts';
 import type { Launcher } from '../launcher.ts';
 import { homeOf, type Home } from '../memory.ts';
 import { affine, Source } from '../source.ts';

@@ -2,7 +2,7 @@
 import { contiguousLayout, type Layout } from '../../../shape.ts';
 import type { BufferView, KernelCall } from '../../backend.ts';
 import { collapse } from '../../js/print.ts';
-import { isNumber } from '../functions.ts';
+import { isNumber } from '../functions/index.ts';
 import type { Launcher } from '../launcher.ts';
 import { homeOf, type Home } from '../memory.ts';
 import { affine, Source } from '../source.ts';
