@@ -18,7 +18,9 @@ import {
   type Template,
 } from './basics.ts';
 import { erf, erfc, erfcx, logNdtr, ndtr } from './error-functions.ts';
+import { digamma, lgamma } from './gamma.ts';
 import { acosh, asinh, atanh, cosh, sinh, tanh } from './hyperbolic.ts';
+import { erfinv, ndtri } from './inverse-error.ts';
 import { acos, asin, atan, atan2, cos, sin, tan } from './trigonometric.ts';
 
 export { integerFunctions } from './integers.ts';
@@ -113,8 +115,12 @@ export const floatFunctions: Readonly<Partial<Record<Intrinsic, Template>>> = {
   erf,
   erfc,
   erfcx,
+  erfinv,
   ndtr,
+  ndtri,
   logNdtr,
+  lgamma,
+  digamma,
   add: infix('+'),
   sub: infix('-'),
   mul: infix('*'),
