@@ -9,13 +9,13 @@ import type { Attrs, Operand, OpRecord } from './ops/record.ts';
 import { opNames, recordOf, type OpName, type OpTable } from './ops/table.ts';
 import { reading, type Reading } from './read.ts';
 import { Tensor } from './tensor.ts';
-import type { OpDocs } from './types/op-docs.ts';
+import type { Documented } from './types/documented.ts';
 
 type CallOf<K extends OpName> = OpTable[K]['call'];
 
 /** Every op of the table as a function: `ops.matmul(a, b)`. Keyed by the docs, so that editors show them. */
 export type OpFunctions = {
-  readonly [K in keyof OpDocs as K & OpName]: (...args: Parameters<CallOf<K & OpName>>) => Tensor;
+  readonly [K in keyof Documented as K & OpName]: (...args: Parameters<CallOf<K & OpName>>) => Tensor;
 };
 
 /** The ops that are not methods: their records say `free`. */
@@ -26,7 +26,7 @@ type Method<F> = F extends (self: infer _Self, ...rest: infer Rest) => infer Res
 
 /** The ops whose first argument is a tensor, as methods of it. */
 export type OpMethods = {
-  [K in keyof OpDocs as Exclude<K & OpName, FreeOp>]: Method<OpFunctions[K & OpName]>;
+  [K in keyof Documented as Exclude<K & OpName, FreeOp>]: Method<OpFunctions[K & OpName]>;
 };
 export type CompositionMethods = { [K in keyof Compositions]: Method<Compositions[K]> };
 export type ReadMethods = { [K in keyof Reading]: Method<Reading[K]> };

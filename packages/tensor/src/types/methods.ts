@@ -2,7 +2,7 @@
 import type { OpName, OpTable } from '../ops/table.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import type { OpDocs } from './op-docs.ts';
+import type { Documented } from './documented.ts';
 import type {
   Broadcast,
   FitsAxes,
@@ -26,21 +26,21 @@ type BroadcastOp = OpsWhere<{ readonly shapes: 'broadcast' }>;
 type ReductionOp = OpsWhere<{ readonly kind: 'reduction' }>;
 
 type SameShapeMethods = {
-  [K in keyof OpDocs as K & SameShapeOp]: <S extends Shape>(
+  [K in keyof Documented as K & SameShapeOp]: <S extends Shape>(
     this: Tensor<S>,
     ...rest: Rest<OpTable[K & SameShapeOp]['call']>
   ) => Tensor<Known<S>>;
 };
 
 type BroadcastMethods = {
-  [K in keyof OpDocs as K & BroadcastOp]: <S extends Shape, O extends Shape = readonly []>(
+  [K in keyof Documented as K & BroadcastOp]: <S extends Shape, O extends Shape = readonly []>(
     this: Tensor<S>,
     other: number | boolean | (Tensor<O> & FitsBroadcast<S, O>),
   ) => Tensor<Broadcast<S, O>>;
 };
 
 type ReductionMethods = {
-  [K in keyof OpDocs as K & ReductionOp]: <
+  [K in keyof Documented as K & ReductionOp]: <
     S extends Shape,
     const A extends number | readonly number[] | undefined = undefined,
     Keep extends boolean = false,
