@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const condition = '@infinigrad/source';
 const shared = {
@@ -15,10 +16,34 @@ const project = (name: string, root: string, include: string) => ({
   test: { name, root, environment: 'node' as const, include: [include], testTimeout: 120_000 },
 });
 
+/** What takes longest, the longest first: all else is a matter of seconds. */
+const longest = [
+  'autograd/test/laws-second',
+  'tensor/test/backends/wasm',
+  'tensor/test/ops/laws',
+  'autograd/test/laws',
+  'tensor/test/dtypes/halves',
+  'examples/passkey/test/resume',
+  'autograd/test/broken-rules',
+  'examples/passkey/test/run',
+];
+
+/** Begins with what takes longest, so that no processor is left alone with it; a fresh clone knows no earlier timings. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification): number => {
+      const at = longest.findIndex((name) => moduleId.includes(`/${name}.`));
+      return at < 0 ? longest.length : at;
+    };
+    return (await super.sort(files)).toSorted((a, b) => place(a) - place(b));
+  }
+}
+
 export default defineConfig({
   test: {
     // All processors: by default one is left idle.
     maxWorkers: '100%',
+    sequence: { sequencer: LongestFirst },
     coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], reporter: ['text', 'lcov'] },
     projects: [
       ...['tensor', 'autograd', 'nn', 'zoo'].map((name) =>
