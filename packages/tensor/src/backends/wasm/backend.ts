@@ -8,7 +8,7 @@ import { runElementwise } from './elementwise.ts';
 import { arrayOver, runFallback } from './fallback.ts';
 import type { Heap, HeapOptions, HeapStats, Home, WasmBuffer } from './heap.ts';
 import { validates } from './host.ts';
-import { runReduction, takesReduction } from './reduction.ts';
+import { runReduction } from './reduction.ts';
 import { Engine } from './engine.ts';
 import { fusedKernels, structuredKernels } from './structured.ts';
 
@@ -130,10 +130,13 @@ export class WasmBackend implements Backend {
     this.#heap.touch(call.output.buffer as WasmBuffer);
     for (const { buffer } of call.inputs) this.#heap.touch(buffer as WasmBuffer);
     const { record } = call;
-    if (record.kind === 'elementwise') runElementwise(this.#engine, call, record);
-    else if (record.kind === 'reduction' && takesReduction(call)) runReduction(this.#engine, call, record);
-    else if (record.kind === 'fused') fusedKernels[call.op as FusedOp]!(this.#engine, call);
-    else if (!structuredKernels[call.op as StructuredOp]?.(this.#engine, call)) this.#fallBack(call);
+    if (record.kind === 'elementwise') return runElementwise(this.#engine, call, record);
+    if (record.kind === 'fused') return fusedKernels[call.op as FusedOp]!(this.#engine, call);
+    const taken =
+      record.kind === 'reduction'
+        ? runReduction(this.#engine, call, record)
+        : structuredKernels[call.op as StructuredOp]?.(this.#engine, call);
+    if (!taken) this.#fallBack(call);
   }
 
   /** For want of a kernel of its own the call runs on the reference's. */

@@ -26,26 +26,36 @@ function accumulatorKind(record: ReductionRecord, dtype: DType, result: DType): 
   return step.kind === 'call' && (step.fn === 'min' || step.fn === 'max') ? kindOf(dtype) : 'f64';
 }
 
-const part = (x: Layout, which: readonly number[]): Layout => ({
-  shape: which.map((i) => x.shape[i]!),
-  strides: which.map((i) => x.strides[i]!),
-  offset: 0,
-});
+/** The axes that stay, and those that go. */
+function parted({ shape, strides }: Layout, axes: readonly number[]): [stay: Layout, go: Layout] {
+  const part = (): { shape: number[]; strides: number[]; offset: number } => ({
+    shape: [],
+    strides: [],
+    offset: 0,
+  });
+  const [stay, go] = [part(), part()];
+  for (let axis = 0; axis < shape.length; axis++) {
+    const to = axes.includes(axis) ? go : stay;
+    to.shape.push(shape[axis]!);
+    to.strides.push(strides[axis]!);
+  }
+  return [stay, go];
+}
 
+/** @returns false where it does not run: over nothing, and over more axes than three however they are collapsed */
 export function runReduction(
   engine: Engine,
   { op, inputs, output, attrs }: KernelCall,
   record: ReductionRecord,
-): void {
-  if (isEmpty(output)) return;
+): boolean {
+  if (isEmpty(output)) return true;
   const x = inputs[0]!;
-  const axes = attrs['axes'] as readonly number[];
-  const pick = (gone: boolean): number[] => x.shape.map((_, i) => i).filter((i) => axes.includes(i) === gone);
-  const [stay, go] = [part(x, pick(false)), part(x, pick(true))];
-  const outer = collapse([contiguousLayout(stay.shape), stay]);
+  const [stay, go] = parted(x, attrs['axes'] as readonly number[]);
+  const count = sizeOf(go.shape);
   const inner = collapse([go]);
+  if (count === 0 || inner.sizes.length > 3) return false;
+  const outer = collapse([contiguousLayout(stay.shape), stay]);
   const width = bytesPerElement(x.dtype);
-  // Inside: up to three axes that go; further ones and empty ranges are the reference's.
   const goSizes = [1, 1, 1, ...inner.sizes].slice(-3);
   const goSteps = [0, 0, 0, ...inner.strides[0]!].slice(-3).map((s) => s * width);
   const stayStep = outer.sizes.length === 0 ? 0 : outer.strides[1]!.at(-1)!;
@@ -57,7 +67,6 @@ export function runReduction(
     (down ? buildDown : buildAlong)(module, constants, record, x.dtype, output.dtype, access),
   )['run']!;
   const lines = outer.sizes.at(-1) ?? 1;
-  const count = sizeOf(go.shape);
   const base = [(output.buffer as WasmBuffer).pointer, (x.buffer as WasmBuffer).pointer];
   const outWidth = bytesPerElement(output.dtype);
   const cost = count * nanoseconds;
@@ -77,20 +86,14 @@ export function runReduction(
       const first = start * group;
       return args(output.offset, x.offset, first, Math.min(some * group, lines - first));
     });
-    return;
+    return true;
   }
   const calls: number[][] = [];
   eachOuter(outer.sizes.slice(0, -1), outer.strides, [output.offset, x.offset], ([q, p]) =>
     calls.push(args(q!, p!, 0, lines)),
   );
   engine.overCalls(kernel, calls, cost * lines);
-}
-
-/** Whether the kernels take a reduction over so many collapsed axes. */
-export function takesReduction({ inputs, attrs }: KernelCall): boolean {
-  const x = inputs[0]!;
-  const go = part(x, attrs['axes'] as readonly number[]);
-  return sizeOf(go.shape) > 0 && collapse([go]).sizes.length <= 3;
+  return true;
 }
 
 /** run(out, x, lines, line step, three sizes that go, their steps, count): steps in bytes, `out` contiguous. */
