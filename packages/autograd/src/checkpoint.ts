@@ -106,8 +106,12 @@ class CheckpointNode extends Node {
     });
     const known = new Set(this.sources);
     const roots = results.flatMap((y, i) => (this.#differentiable[i] ? sourceOf(y)! : []));
-    if (reachable(roots, oldest).some((source) => source.order < oldest && !known.has(source)))
-      throw refuse('the function depends on a tensor, when called again, that it did not depend on before');
+    const found = new Set(reachable(roots, oldest));
+    for (const source of found)
+      if (source.order < oldest && !known.has(source))
+        throw refuse('the function depends on a tensor, when called again, that it did not depend on before');
+    if (this.sources.some((source) => !found.has(source)))
+      throw refuse('the function depended on a tensor that it does not depend on when called again');
     return results;
   }
 

@@ -69,6 +69,18 @@ describe('refuses', () => {
       'checkpoint: the function depends on a tensor, when called again, that it did not depend on before',
     );
   });
+  it('a tensor that is not there any more', () => {
+    const [x, w] = [leaf([1, 2]), leaf([3, 4])];
+    let calls = 0;
+    const f = checkpoint((y: Tensor) => (calls++ === 0 ? y.mul(w) : y.mul(w.detach())));
+    const z = f(x).sum();
+    expect(thrownBy(() => z.backward()).message).toContain(
+      'checkpoint: the function depended on a tensor that it does not depend on when called again',
+    );
+    // A leaf made anew each time: its gradient would go nowhere.
+    const g = checkpoint((y: Tensor) => y.mul(leaf([3, 4])));
+    expect(thrownBy(() => g(x).sum().backward()).message).toContain('does not depend on when called again');
+  });
   it('a parameter with a new value, captured or given', () => {
     const w = leaf([3, 4]);
     for (const f of [

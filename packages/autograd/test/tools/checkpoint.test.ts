@@ -5,6 +5,7 @@ import {
   customGradient,
   grad,
   gradcheck,
+  jvp,
   noGrad,
   valueAndGrad,
   vjp,
@@ -254,6 +255,44 @@ describe('in f64', () => {
     gradcheck((x, c) => checkpoint((y: Tensor) => y.mul(c!).sin())(x!), [spread([3]), captured], {
       order: 2,
     });
+  });
+  describe('derivatives of derivatives are those of its function, reverse and forward in every order', () => {
+    type Scalar = (x: Tensor, w: Tensor) => Tensor;
+    const [x, w, v] = [spread([3]), spread([3], 1), spread([3], 2)];
+    const orders = {
+      reverse: grad,
+      forward: (f: Scalar) => (y: Tensor, z: Tensor) => jvp(f, [y, z], [v, z.detach()]).tangent,
+    };
+    const names = ['reverse', 'forward'] as const;
+    const nests = names.flatMap((a) => names.flatMap((b) => names.map((c) => [a, b, c] as const)));
+    const inner = (y: Tensor, z: Tensor): Tensor => y.mul(z).sin().mul(y.square().add(z.exp()));
+    it.each(nests)('%s, of %s, of %s', (...nest) => {
+      const of = (f: Scalar): Tensor =>
+        nest.toReversed().reduce<Scalar>(
+          (g, order) => (y, z) => orders[order](g)(y, z).mul(y.cos()).sum(),
+          (y, z) => f(y, z).sum(),
+        )(x, w);
+      const expected = list(of(inner));
+      expectClose(list(of(checkpoint(inner))), expected, 1e-10);
+      expectClose(
+        list(of((y, z) => checkpoint(inner)(checkpoint(inner)(y, z), z))),
+        list(of((y, z) => inner(inner(y, z), z))),
+        1e-9,
+      );
+    });
+    it('a tangent beside it is differentiated through it', () => {
+      const of = (f: (y: Tensor) => Tensor) =>
+        grad((y: Tensor) => jvp((t: Tensor) => t.mul(f(y)).sum(), [v], [w]).tangent)(x);
+      expectClose(list(of(checkpoint((y: Tensor) => y.sin()))), list(w.mul(x.cos())));
+    });
+  });
+  it('a leaf that its function makes when it is called first has its gradient', () => {
+    let w: Tensor | null = null;
+    const f = checkpoint((x: Tensor) => x.mul((w ??= keep(spread([2]).requireGrad()))));
+    f(spread([2], 1))
+      .sum()
+      .backward();
+    expectClose(gradientOf(w!), list(spread([2], 1)), 0);
   });
   it('holds a function with a gradient of its own, and stands in one', () => {
     const doubled = customGradient(

@@ -190,6 +190,18 @@ describe('differentiated twice, in f64', () => {
     const twice = grad((y: Tensor) => grad((z: Tensor) => scaled(z).sum())(y).sum());
     expect(list(twice(t([3, 5])))).toEqual([1, 1]);
   });
+  it('a result that is saved beside something else has its own gradient, not that of the ops', () => {
+    const own = customGradient(
+      (y: Tensor) => {
+        const output = y.square();
+        return { output, saved: { output, double: y.mul(2) } };
+      },
+      (g: Tensor, { output, double }) => g.mul(output).mul(double).mul(7),
+    );
+    // d/dx 14 x · out(x) = 14 out(x) + 14 x · (14 x · out(x))
+    const second = grad((z: Tensor) => grad((y: Tensor) => own(y).sum())(z).sum())(x);
+    expectClose(list(second), list(x.square().mul(14).add(x.square().mul(x.square()).mul(196))), 1e-9);
+  });
   it('one inside the other', () => {
     const outer = customGradient(
       (y: Tensor) => ({ output: square(y).sum(), saved: { y } }),
