@@ -14,7 +14,10 @@ const flags: Readonly<Record<'webgpu' | 'webgl2', readonly string[]>> = {
   webgpu: [...software, '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
 };
 
-const runs = Number(process.env['INFINIGRAD_GPU_RUNS'] ?? 3);
+const runs = Number(process.env['INFINIGRAD_GPU_RUNS'] ?? 2);
+
+/** Ops to try; all unless told. */
+const only = new RegExp(process.env['INFINIGRAD_GPU_ONLY'] ?? '');
 
 declare const page: Cases;
 
@@ -36,7 +39,7 @@ export async function tryInChromium(mode: 'webgpu' | 'webgl2'): Promise<Outcome>
     console.log(`${name}: ${opened.adapter}`);
     const cases = await tab.evaluate(() => page.cases);
     const tally = new Tally();
-    for (const one of cases) {
+    for (const one of cases.filter(({ op }) => only.test(op))) {
       const { lack, failure } = await tab.evaluate(([here, count]) => page.tryCase(here, count), [
         one,
         runs,
