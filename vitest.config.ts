@@ -2,6 +2,7 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const condition = '@infinigrad/source';
+const setup = new URL('vitest.setup.ts', import.meta.url).pathname;
 const shared = {
   resolve: { conditions: [condition, 'module', 'browser', 'development|production'] },
   ssr: {
@@ -13,7 +14,14 @@ const shared = {
 };
 const project = (name: string, root: string, include: string) => ({
   ...shared,
-  test: { name, root, environment: 'node' as const, include: [include], testTimeout: 120_000 },
+  test: {
+    name,
+    root,
+    environment: 'node' as const,
+    include: [include],
+    testTimeout: 120_000,
+    setupFiles: [setup],
+  },
 });
 
 /** What takes longest, the longest first: all else is a matter of seconds. */

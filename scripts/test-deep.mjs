@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const vitest = join(dirname(fileURLToPath(import.meta.resolve('vitest/package.json'))), 'vitest.mjs');
-const env = { INFINIGRAD_RUNS: '10000', ...process.env };
+const env = { INFINIGRAD_RUNS: '10000', INFINIGRAD_SEED: 'random', ...process.env };
 const run = spawnSync(process.execPath, [vitest, 'run', '--testTimeout=36000000', ...process.argv.slice(2)], {
   stdio: 'inherit',
   env,

@@ -4,7 +4,7 @@ import { ShapeError, type OperandInfo } from '../errors.ts';
 import { normalizeAxis, reducedShape, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { alongAxis as batchAlongAxis } from './batch.ts';
-import { distinct, real } from './domains.ts';
+import { distinct, real, unit } from './domains.ts';
 import { anyDType, floats, numeric, refused, refuseEmpty } from './families.ts';
 import type { Domain, ErrorCase, FusedRecord, Promotion, StructuredRecord } from './record.ts';
 
@@ -102,7 +102,11 @@ function overAxis(
 type LineGradient = FusedRecord<[g: Tensor, y: Tensor, axis: number]> & { readonly free: true };
 
 /** The gradient of a function of lines, from the gradient and the value of its result. */
-function lineGradient(doc: string, formula: (g: Tensor, y: Tensor, axis: number) => Tensor): LineGradient {
+function lineGradient(
+  doc: string,
+  result: Domain,
+  formula: (g: Tensor, y: Tensor, axis: number) => Tensor,
+): LineGradient {
   return {
     kind: 'fused',
     free: true,
@@ -125,7 +129,7 @@ function lineGradient(doc: string, formula: (g: Tensor, y: Tensor, axis: number)
     sample: (draw) => {
       const shape = draw.shape({ minRank: 1 });
       const axis = draw.int(-shape.length, shape.length - 1);
-      return { inputs: [real, real].map((domain) => ({ shape, domain })), attrs: { axis } };
+      return { inputs: [unit, result].map((domain) => ({ shape, domain })), attrs: { axis } };
     },
     errors: [
       {
@@ -151,11 +155,13 @@ function lineGradient(doc: string, formula: (g: Tensor, y: Tensor, axis: number)
 
 const softmaxGrad: LineGradient = lineGradient(
   'Gradient of softmax, y (g - Σ g y), from g, the gradient of its result y.',
+  unit,
   (g, y, axis) => y.mul(g.sub(g.mul(y).sum(axis, true))),
 );
 
 const logSoftmaxGrad: LineGradient = lineGradient(
   'Gradient of logSoftmax, g - eʸ Σ g, from g, the gradient of its result y.',
+  { min: -3, max: 0 },
   (g, y, axis) => g.sub(y.exp().mul(g.sum(axis, true))),
 );
 
