@@ -1,6 +1,7 @@
 /**
- * Mutates the derivative table: every rule is altered in turn (a sign, a factor, an operand, an op, an axis, a reduction dropped), in
- * memory, and the gradient laws are run on the ops concerned. Prints the mutants that nothing notices, with the reason where one is
+ * Mutates the derivative table: every rule is altered in turn (a sign, a factor, an operand, an op, an axis, a flag, branches changed
+ * round, a reduction or a gradient dropped, a false word on linearity), in memory, and the laws of gradients and tangents are run on
+ * the ops concerned. Prints the mutants that nothing notices, with the reason where one is
  * known, and ends with `caught N of M`. Exit code 1 where fewer than 99 % are caught or a survivor has no explanation.
  */
 import { fork } from 'node:child_process';

@@ -13,7 +13,17 @@ export interface Mutant {
   readonly line: number;
 }
 
-export type Kind = 'sign' | 'factor' | 'operand' | 'op' | 'axis' | 'reduction dropped';
+export type Kind =
+  | 'sign'
+  | 'factor'
+  | 'operand'
+  | 'op'
+  | 'axis'
+  | 'reduction dropped'
+  | 'branch'
+  | 'flag'
+  | 'gradient dropped'
+  | 'linearity';
 
 interface Change {
   readonly kind: Kind;
@@ -71,6 +81,8 @@ function* changesIn(root: ts.Node, file: ts.SourceFile): Generator<Change> {
       if (negating.has(method)) yield { kind: 'sign', node, to: receiver };
       if (turning.has(method)) yield { kind: 'axis', node, to: receiver };
       if (method === 'sum' || method === 'sumTo') yield { kind: 'reduction dropped', node, to: receiver };
+      if (method === 'where' && args.length === 2)
+        yield { kind: 'branch', node, to: `${receiver}.where(${text(args[1]!)}, ${text(args[0]!)})` };
       const sibling = siblings[method];
       if (sibling !== undefined)
         yield { kind: 'op', node, to: `${receiver}.${sibling}(${args.map(text).join(', ')})` };
@@ -84,6 +96,18 @@ function* changesIn(root: ts.Node, file: ts.SourceFile): Generator<Change> {
     const called = functionOf(node);
     if (called === 'sumTo' || called === 'spread')
       yield { kind: 'reduction dropped', node, to: text(args[0]!) };
+    if (flags.has(node.kind) && !isSaving(node)) {
+      const other = node.kind === ts.SyntaxKind.TrueKeyword ? 'false' : 'true';
+      yield { kind: 'flag', node, to: `(${other} as boolean)` };
+    }
+    // `inputs: [dx, dy]`, `linearGiven([1], [dx, null])`: no gradient for one of them.
+    for (const list of gradientLists(node))
+      for (const rule of list.filter((item) => item.kind !== ts.SyntaxKind.NullKeyword))
+        yield { kind: 'gradient dropped', node: rule, to: 'null as never' };
+    if (ts.isStringLiteral(node) && (node.text === 'jointly' || node.text === 'separately'))
+      yield { kind: 'linearity', node, to: node.text === 'jointly' ? "'separately'" : "'jointly'" };
+    if (called === 'affine')
+      yield { kind: 'linearity', node, to: `({ ...${text(node)}, linear: 'jointly' as const })` };
     if (ts.isNumericLiteral(node) && !isPlace(node))
       yield { kind: 'factor', node, to: `(${node.text} + 0.5)` };
     if (
@@ -113,6 +137,28 @@ function* changesIn(root: ts.Node, file: ts.SourceFile): Generator<Change> {
     yield { kind: 'sign', node: body, to: `(${whole}).neg()` };
     yield { kind: 'factor', node: body, to: `(${whole}).mul(1.001)` };
   }
+}
+
+const flags: ReadonlySet<ts.SyntaxKind> = new Set([ts.SyntaxKind.TrueKeyword, ts.SyntaxKind.FalseKeyword]);
+
+/** What a rule saves is changed by what it then lacks, or holds in vain. */
+const isSaving = ({ parent }: ts.Node): boolean =>
+  ts.isPropertyAssignment(parent) && parent.name.getText() === 'output';
+
+/** The lists of the gradients of inputs that a node gives. */
+function gradientLists(node: ts.Node): (readonly ts.Expression[])[] {
+  if (
+    ts.isPropertyAssignment(node) &&
+    node.name.getText() === 'inputs' &&
+    ts.isArrayLiteralExpression(node.initializer)
+  )
+    // `saves: { inputs: [0] }` names places.
+    return [node.initializer.elements.filter((item) => !ts.isNumericLiteral(item))];
+  const called = functionOf(node);
+  const args = ts.isCallExpression(node) ? node.arguments : [];
+  if (called === 'linear' || called === 'affine') return [args];
+  const list = called === 'ofInputs' ? args[0] : called === 'linearGiven' ? args[1] : undefined;
+  return list && ts.isArrayLiteralExpression(list) ? [list.elements] : [];
 }
 
 const comparisons: ReadonlySet<ts.SyntaxKind> = new Set([

@@ -7,6 +7,7 @@ import { conventionsHold, gradientHolds, secondGradientHolds } from '@infinigrad
 import type { OpName } from '@infinigrad/tensor';
 import ts from 'typescript';
 import { rulesFolder } from './places.ts';
+import { tangentsHold } from './tangents.ts';
 
 export interface Task {
   readonly number: number;
@@ -54,6 +55,7 @@ const laws: Readonly<Record<string, (op: OpName) => void>> = {
   gradientHolds: (op) => gradientHolds(op, { seed: 1 }),
   secondGradientHolds: (op) => secondGradientHolds(op, { seed: 1 }),
   conventionsHold,
+  tangentsHold,
 };
 
 async function judge(task: Task): Promise<Verdict> {
