@@ -26,7 +26,7 @@ export function safetensors(bytes: Uint8Array, choices: Choices): Uint8Array {
     const names = Object.keys(header).filter((name) => Array.isArray(header[name]?.data_offsets));
     if (names.length === 0) return bytes;
     const [a, b] = [header[choices.pick(names)]!, header[choices.pick(names)]!];
-    const change = choices.below(13);
+    const change = choices.below(14);
     switch (change) {
       case 0:
         [a.data_offsets, b.data_offsets] = [b.data_offsets, a.data_offsets];
@@ -47,9 +47,6 @@ export function safetensors(bytes: Uint8Array, choices: Choices): Uint8Array {
       case 2:
         // The same bytes under another dtype or shape: right where they fill it
         a.dtype = choices.pick<unknown>([
-          ['F32'],
-          { toString: 1 },
-          null,
           'BOOL',
           'U8',
           'I8',
@@ -84,6 +81,13 @@ export function safetensors(bytes: Uint8Array, choices: Choices): Uint8Array {
         const [start, end] = a.data_offsets;
         a.data_offsets = [start, end + 8];
         data = join(data, choices.bytes(8));
+        break;
+      }
+      case 9: {
+        // A field of another kind
+        const field = choices.pick(['dtype', 'shape', 'data_offsets'] as const);
+        const odd: unknown[] = [[a[field]], { toString: 1 }, { length: 2 }, null, true, 1, String(a[field])];
+        Object.assign(a, { [field]: choices.pick(odd) });
         break;
       }
       case 8: {
@@ -123,7 +127,7 @@ export function safetensors(bytes: Uint8Array, choices: Choices): Uint8Array {
     text = JSON.stringify(header);
     if (choices.chance(0.3)) text = JSON.stringify(header, null, choices.pick([' ', '\n', '\t']));
     if (choices.chance(0.1)) text = duplicated(text, choices);
-    if (change > 8 || choices.chance(0.1)) text = respelled(text, choices);
+    if (change > 9 || choices.chance(0.1)) text = respelled(text, choices);
   } else text = inText(text, choices);
   const padded = text + ' '.repeat(choices.chance(0.5) ? choices.below(9) : 0);
   // As bytes of its own, a character beyond ASCII is no UTF-8 mostly

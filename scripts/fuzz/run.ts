@@ -74,7 +74,7 @@ function mutateNpz(bytes: Uint8Array, choices: Choices): Uint8Array {
   const { length } = entry.content;
   const claims = choices.pick([
     { size: length + 1 },
-    { size: length - 1 },
+    { size: Math.max(0, length - 1) },
     { size: 2 ** 31 },
     { size: 2 ** 32 - 1 },
     { packed: 0 },
