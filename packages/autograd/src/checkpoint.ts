@@ -17,7 +17,7 @@ import { Leaf, Node, Part, save, sourceOf, type Saved, type Source } from './gra
 import { currentMode } from './modes.ts';
 import { nextOrder } from './source.ts';
 import { inSurroundings } from './surroundings.ts';
-import { hasRecordedTangent } from './transforms/jvp.ts';
+import { hasRecordedTangent } from './transforms/differentiated.ts';
 import { currentLevel, withoutGraph } from './transforms/levels.ts';
 import { onlyTensors, replaceTensors, tensorsIn } from './trees.ts';
 import { watcher } from './watcher.ts';

@@ -6,7 +6,7 @@ import type { Tensor } from '@infinigrad/tensor';
 import { gradientsOf, Slot, slotsOf } from './custom-node.ts';
 import { sourceOf } from './graph.ts';
 import { recording } from './modes.ts';
-import { isMoving } from './transforms/jvp.ts';
+import { isMoving } from './transforms/differentiated.ts';
 import {
   currentLevel,
   deepest,

@@ -12,7 +12,7 @@ import {
 } from '@infinigrad/tensor';
 import { Node, Part, save, type Saved } from './graph.ts';
 import { recording } from './modes.ts';
-import { hasTangent } from './transforms/jvp.ts';
+import { hasTangent } from './transforms/differentiated.ts';
 import { isHolder, partsOf, replaceTensors, tensorsIn } from './trees.ts';
 
 /** A tensor in a tree, but for its elements. */

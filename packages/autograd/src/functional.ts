@@ -5,9 +5,10 @@ import { sourceOf, type Source } from './graph.ts';
 import { mapTree, type Tree } from './map-tree.ts';
 import { pairTrees } from './pair-trees.ts';
 import './tensor-methods.ts';
+import { isDifferentiated } from './transforms/differentiated.ts';
 import { withoutGraph } from './transforms/levels.ts';
 import { onlyTensors, replaceTensors, tensorsIn } from './trees.ts';
-import { checkValue, evaluate, hasGraph } from './variables.ts';
+import { checkValue, evaluate } from './variables.ts';
 
 export { mapTree, type Tree } from './map-tree.ts';
 
@@ -189,7 +190,7 @@ export function vjp<A extends readonly Tree[], Y extends Tree>(
         cotangents.push(g.dtype === y.dtype ? g : g.cast(y.dtype));
         return y;
       });
-      const createGraph = options.createGraph ?? (nested || cotangents.some((g) => hasGraph(g)));
+      const createGraph = options.createGraph ?? (nested || cotangents.some((g) => isDifferentiated(g)));
       return collect(
         fresh as readonly Tree[],
         gradientsAt(outputs, cotangents, variables, createGraph, { retainGraph: true }),

@@ -1,17 +1,10 @@
 /** Functions evaluated at variables of their own: what grad, vjp and the transformations share. */
 import { GradientError, isFloat, Tensor } from '@infinigrad/tensor';
-import { refuseSealed, sourceOf } from './graph.ts';
+import { refuseSealed } from './graph.ts';
 import { mapTreeOf, type Tree } from './map-tree.ts';
 import { enableGrad } from './modes.ts';
-import { carry, currentLevel, depthOf, stand, standingFor } from './transforms/levels.ts';
-
-/** Whether a tensor depends, at any depth of vmap, on a source older than `before`. */
-export function hasGraph(x: Tensor, before = Infinity): boolean {
-  const source = sourceOf(x);
-  if (source && source.oldest < before) return true;
-  const standing = standingFor(x);
-  return standing !== null && hasGraph(standing.inner, before);
-}
+import { isDifferentiated } from './transforms/differentiated.ts';
+import { carry, currentLevel, depthOf, stand } from './transforms/levels.ts';
 
 /** A variable with the elements of x: linked to x where that needs a gradient, with the tangents that x has. */
 export function variableOf(x: Tensor): Tensor {
@@ -33,7 +26,7 @@ function freshVariables<A extends readonly Tree[]>(
   const fresh = mapTreeOf(op, args as readonly Tree[], (x) => {
     if (!isFloat(x.dtype)) return x;
     refuseSealed(op, [x]);
-    linked ||= hasGraph(x);
+    linked ||= isDifferentiated(x);
     const variable = variableOf(x);
     variables.push(variable);
     return variable;

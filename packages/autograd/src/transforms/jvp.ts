@@ -22,15 +22,13 @@ import { derivatives } from '../rules/table.ts';
 import { nextOrder, type Source } from '../source.ts';
 import '../tensor-methods.ts';
 import { replaceTensors, tensorsIn } from '../trees.ts';
-import { hasGraph, variableOf } from '../variables.ts';
+import { variableOf } from '../variables.ts';
+import { active, hasGraph, isDifferentiated, type Moving } from './differentiated.ts';
 import { carry, carrying, currentLevel, deepest, within, withoutGraph } from './levels.ts';
 import { pushforward } from './pushforward.ts';
 
-/** Calls of jvp at work, one inside the other. */
-const active: Tangents[] = [];
-
 /** The tangents of one call of jvp. */
-class Tangents {
+class Tangents implements Moving {
   /** Sees nothing for a while. */
   suspended = false;
   readonly #of = new WeakMap<Tensor, Tensor>();
@@ -69,8 +67,11 @@ class Tangents {
 
   /** Whether what is made of these tensors is to be differentiated from outside. */
   isRecorded(tensors: readonly (Tensor | null)[]): boolean {
+    if (!recording()) return false;
+    // Tangents in calls of jvp inside this one are made above it, and seen here as ops of their own.
+    const around = active.slice(0, Math.max(0, active.indexOf(this)));
     // A graph that began inside has no use for tangents, which are not seen there.
-    return recording() && tensors.some((x) => x !== null && hasGraph(x, this.#since));
+    return tensors.some((x) => x !== null && isDifferentiated(x, around, this.#since));
   }
 
   #see(call: OpCall, next: (call: OpCall) => Tensor): Tensor {
@@ -151,24 +152,6 @@ export function checkReturned(op: string, value: unknown): void {
     throw new GradientError(op, 'the function must return tensors');
 }
 
-/** Whether a call of jvp at work has a tangent for a tensor. */
-export function hasTangent(x: Tensor): boolean {
-  return active.some((level) => level.get(x) !== undefined);
-}
-
-/** Whether a tensor has a tangent in a call of jvp that sees what is done now. */
-export function isMoving(x: Tensor): boolean {
-  return active.some((level) => !level.suspended && level.get(x) !== undefined);
-}
-
-/** Whether a tensor has a tangent that can be differentiated. */
-export function hasRecordedTangent(x: Tensor): boolean {
-  return active.some((level) => {
-    const tangent = level.get(x);
-    return tangent !== undefined && (hasGraph(tangent) || (tangent !== x && hasRecordedTangent(tangent)));
-  });
-}
-
 /**
  * Calls a function that is recorded as one, with a gradient of its own: its tangents are those which that gradient is the
  * transpose of. They come from a pullback of the pullback. Calls of jvp around a vmap that the arguments are inside of
@@ -177,7 +160,7 @@ export function hasRecordedTangent(x: Tensor): boolean {
 export function pushedBack<T>(args: readonly unknown[], call: (args: readonly unknown[]) => T): T {
   const tensors = tensorsIn(args);
   const depth = deepest(tensors);
-  const own = active.findLast(
+  const own = (active as Tangents[]).findLast(
     (level) => !level.suspended && level.depth >= depth && tensors.some((x) => level.get(x)),
   );
   if (!own) return call(args);

@@ -5,7 +5,8 @@ import { sourceOf } from '../graph.ts';
 import { mapTree, type Tree } from '../map-tree.ts';
 import { directionOf, pairTrees } from '../pair-trees.ts';
 import { tensorsIn } from '../trees.ts';
-import { evaluate, hasGraph, variableOf } from '../variables.ts';
+import { evaluate, variableOf } from '../variables.ts';
+import { isDifferentiated } from './differentiated.ts';
 import { checkReturned } from './jvp.ts';
 import { withoutGraph } from './levels.ts';
 
@@ -54,7 +55,7 @@ export function linearize<A extends readonly Tree[], Y extends Tree>(
         pairs.map(({ g }) => g),
         pairs.map(({ tangent }) => tangent),
         units.map((u) => sourceOf(u)!),
-        { createGraph: nested || pairs.some(({ tangent }) => hasGraph(tangent)), retainGraph: true },
+        { createGraph: nested || pairs.some(({ tangent }) => isDifferentiated(tangent)), retainGraph: true },
       );
       let float = 0;
       return mapTree(value, (y) => {

@@ -280,6 +280,14 @@ describe('in f64', () => {
         1e-9,
       );
     });
+    it('so is a direction along which a direction moves', () => {
+      const of = (f: (y: Tensor) => Tensor) =>
+        grad((u: Tensor) => {
+          const along = (d: Tensor): Tensor => jvp(f, [x], [d]).tangent.sum();
+          return jvp(along, [w], [u]).tangent;
+        })(v);
+      expectClose(list(of(checkpoint((y: Tensor) => y.sin()))), list(x.cos()));
+    });
     it('a tangent beside it is differentiated through it', () => {
       const of = (f: (y: Tensor) => Tensor) =>
         grad((y: Tensor) => jvp((t: Tensor) => t.mul(f(y)).sum(), [v], [w]).tangent)(x);
