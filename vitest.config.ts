@@ -27,6 +27,8 @@ const project = (name: string, root: string, include: string) => ({
 /** What takes longest, the longest first: all else is a matter of seconds. */
 const longest = [
   'autograd/test/laws-second',
+  'examples/readme/test/readme',
+  'browser/test/browser',
   'tensor/test/backends/wasm',
   'tensor/test/ops/laws',
   'autograd/test/laws',
