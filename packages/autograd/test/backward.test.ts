@@ -201,6 +201,11 @@ describe('dtypes', () => {
     expect(gradientOf(double)).toEqual([5, 12]);
     expect([whole.requiresGrad, whole.grad]).toEqual([false, null]);
   });
+  it('a gradient given in another float is converted to that of the result', () => {
+    const x = tensor([1, 2]).requireGrad();
+    x.mul(3).backward(t([1, 10]));
+    expect([x.grad!.dtype, list(x.grad!)]).toEqual(['f32', [3, 30]]);
+  });
   it('results that are no floats need no gradient', () => {
     const x = leaf([1.5, -2]);
     for (const y of [x.cast('i32'), x.gt(0), x.argMax(), x.isNaN(), x.ne(0).logicalNot()])

@@ -1,13 +1,34 @@
 /** Gradients and scopes: what a scope gives back must never be what a gradient still needs. */
 import { backward, grad, valueAndGrad, vjp } from '@infinigrad/autograd';
-import { backendNames, DisposedError, keep, Key, scope, withBackend, type Tensor } from '@infinigrad/tensor';
+import {
+  backendNames,
+  DisposedError,
+  keep,
+  Key,
+  memoryStats,
+  scope,
+  withBackend,
+  type Tensor,
+} from '@infinigrad/tensor';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { expectClose, gradientOf, leaf, list, runs, spread, t } from './support.ts';
 import { programs, run, shape, inputs } from './programs.ts';
+import { peakOf } from './tools/kinds.ts';
 
 describe.each(backendNames())('on %s', (backend) => {
   const test = (name: string, body: () => void): void => it(name, () => withBackend(backend, body));
+
+  test('sums of a gradient are given back as they grow', () => {
+    const peak = (uses: number): number =>
+      scope(() => {
+        const x = spread([1024]).requireGrad();
+        const terms = Array.from({ length: uses }, (_, i) => x.mul(i));
+        const y = terms.reduce((a, b) => a.add(b));
+        return peakOf(() => y.sum().backward());
+      });
+    expect(peak(60)).toBeLessThanOrEqual(peak(20));
+  });
 
   describe('gradients outlive the scope they were computed in', () => {
     test('over and over', () => {
@@ -47,6 +68,26 @@ describe.each(backendNames())('on %s', (backend) => {
         [3, 3],
         [2, 4],
       ]);
+    });
+    test('each by itself, though one tensor is the gradient of both', () => {
+      const [x, y] = [leaf([1, 2]), leaf([3, 4])];
+      scope(() => {
+        x.add(y).backward(t([5, 6]));
+        x.grad = null;
+      });
+      expect([x.grad, gradientOf(y)]).toEqual([null, [5, 6]]);
+    });
+    test('and are given back when another takes their place', () => {
+      const x = leaf(new Array<number>(256).fill(1));
+      const step = (): void =>
+        scope(() => {
+          x.square().sum().backward();
+          x.square().sum().backward();
+        });
+      step();
+      const before = memoryStats().bytes;
+      for (let i = 0; i < 10; i++) step();
+      expect(memoryStats().bytes).toBe(before);
     });
     test('of leaves made in it, as far as those do', () => {
       const x = scope(() => {

@@ -169,6 +169,16 @@ describe('what is called again in the backward pass finds the tensors again', ()
       { rtol: 1e-12 },
     );
   });
+  it('a checkpoint in a call inside a call: the inner one has the last word', () => {
+    const layer = new Linear(2, 2, { key: key.foldIn(14), dtype: 'f64' });
+    for (const parameter of layer.parameters()) parameter.requiresGrad = false;
+    const [outer, inner] = [15, 16].map((seed) => ({ weight: normal([2, 2], seed) }));
+    const of = (f: (y: Tensor) => Tensor) => (y: Tensor) =>
+      functionalCall(layer, outer!, () => functionalCall(layer, inner!, () => f(y).square().sum()));
+    const y = normal([2], 17);
+    const forward = (z: Tensor): Tensor => layer.forward(z);
+    expectAllClose(grad(of(checkpoint(forward)))(y), grad(of(forward))(y), { rtol: 0, atol: 0 });
+  });
   it('a function with a gradient of its own', () => {
     const layer = new Linear(2, 2, { key: key.foldIn(8), dtype: 'f64' });
     for (const parameter of layer.parameters()) parameter.requiresGrad = false;
