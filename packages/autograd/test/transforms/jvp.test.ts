@@ -29,6 +29,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { inputs, programs, run, shape } from '../programs.ts';
 import { expectClose, gradientOf, leaf, list, runs, spread, t, thrownBy } from '../support.ts';
+import { peakOf } from '../tools/kinds.ts';
 import { directions, dot, dotAll, expectSame, scalarOf } from './support.ts';
 
 describe.each(backendNames())('programs on %s', (backend) => {
@@ -280,6 +281,15 @@ describe('memory', () => {
     expect(held(() => jvp(chain(100), [x], [x]))).toBe(600 * bytes);
   });
 
+  it('a product with the Hessian keeps one graph, not two: its peak is about twice that of the gradient', () => {
+    const x = spread([1024]);
+    const f = (y: Tensor): Tensor =>
+      Array.from({ length: 20 })
+        .reduce<Tensor>((z) => z.tanh(), y)
+        .sum();
+    const [gradient, product] = [peakOf(() => grad(f)(x)), peakOf(() => hvp(f, x, x))];
+    expect(product).toBeLessThanOrEqual(2.5 * gradient);
+  });
   it('a chain of a thousand steps keeps none of its values, all of which a way back needs', () => {
     setFlagsFromString('--expose-gc');
     const gc = runInNewContext('gc') as () => void;
