@@ -1,5 +1,5 @@
 /** What a derivative rule is, and constructors that name the mathematics. */
-import { fullLike, type Attrs, type DType, type Shape, type Tensor } from '@infinigrad/tensor';
+import { fullLike, scalar, type Attrs, type DType, type Shape, type Tensor } from '@infinigrad/tensor';
 
 /** A call of an op, as its derivative rule sees it. */
 export interface RuleContext {
@@ -139,3 +139,7 @@ export function withAxes(y: Tensor, call: RuleContext): Tensor {
   const axes = (attrs['axes'] ?? [attrs['axis']]) as readonly number[];
   return attrs['keepDims'] === true ? y : y.reshape(shape.map((n, i) => (axes.includes(i) ? 1 : n)));
 }
+
+/** Zeros of a shape, in a tensor's dtype and on its backend, that take no room. */
+export const zerosOf = (shape: Shape, like: Tensor): Tensor =>
+  scalar(0, like.dtype, like.backend).expand(shape);

@@ -1,16 +1,17 @@
 /** Derivatives: ops that write elements at indexed places, and searches in sorted rows. */
-import { arange, fullLike, scalar, sizeOf, type Shape, type Tensor } from '@infinigrad/tensor';
+import { arange, fullLike, scalar, sizeOf, type Tensor } from '@infinigrad/tensor';
 import {
   linear,
+  linearGiven,
   notDifferentiable,
   ofInputs,
+  zerosOf,
   type DifferentiableRule,
   type InputRule,
   type RuleContext,
 } from './rule.ts';
 
 const axisOf = (call: RuleContext): number => call.attrs['axis'] as number;
-const zerosOf = (shape: Shape, like: Tensor): Tensor => scalar(0, like.dtype, like.backend).expand(shape);
 
 /** Where a scatter writes last: the elements of its source that stay. */
 function stays(call: RuleContext): Tensor {
@@ -72,6 +73,7 @@ function extreme(): DifferentiableRule {
 }
 
 export const scatters = {
+  scatterAdd: linearGiven([1], [(g) => g, null, (g, call) => g.gather(axisOf(call), call.input(1))]),
   scatterSet: ofInputs(
     [
       (g, call) => g.scatterSet(axisOf(call), call.input(1), zerosOf(call.shapes[2]!, g)),

@@ -1,5 +1,5 @@
 /** Derivatives of reductions, views, products and indexing. */
-import { fullLike, scalar, type Shape, type Tensor } from '@infinigrad/tensor';
+import { fullLike, type Shape, type Tensor } from '@infinigrad/tensor';
 import {
   affine,
   fromBoth,
@@ -10,6 +10,7 @@ import {
   spread,
   sumTo,
   withAxes,
+  zerosOf,
   type DifferentiableRule,
 } from './rule.ts';
 
@@ -33,8 +34,6 @@ function productOfOthers(x: Tensor): Tensor {
   const outside = productOfOthers(pairs.select(-1, 0).mul(pairs.select(-1, 1))).unsqueeze(-1);
   return outside.mul(pairs.flip(-1)).reshape(even.shape).narrow(-1, 0, n);
 }
-
-const zerosOf = (shape: Shape, like: Tensor): Tensor => scalar(0, like.dtype, like.backend).expand(shape);
 
 export const reductions = {
   sum: linear(spread),
@@ -141,9 +140,5 @@ export const indexing = {
       (g, call) => zerosOf(call.shapes[0]!, g).scatterAdd(call.attrs['axis'] as number, call.input(1), g),
       null,
     ],
-  ),
-  scatterAdd: linearGiven(
-    [1],
-    [(g) => g, null, (g, call) => g.gather(call.attrs['axis'] as number, call.input(1))],
   ),
 };

@@ -380,48 +380,4 @@ const gather: StructuredRecord<[x: Tensor, axis: number, index: Tensor]> = {
   flops: () => 0,
 };
 
-const scatterAdd: StructuredRecord<[x: Tensor, axis: number, index: Tensor, source: Tensor]> = {
-  kind: 'structured',
-  doc: 'x with each element of `source` added at the place along an axis that the index names (PyTorch): out[index[i][j]][j] += source[i][j] for axis 0.',
-  promote: 'common',
-  promoted: [0, 2],
-  accepts: [numeric, indices, numeric],
-  call: (x, axis, index, source) => ({ inputs: [x, index, source], attrs: { axis } }),
-  infer: (inputs, attrs, op) => {
-    const axis = checkGather(op, inputs, attrs['axis']);
-    if (!sameShape(inputs[1]!.shape, inputs[2]!.shape))
-      throw new ShapeError(op, 'index and source must have one shape', { operands: inputs });
-    return { shape: inputs[0]!.shape, dtype: inputs[0]!.dtype as DType, attrs: { axis } };
-  },
-  batch: alongAxis,
-  sample: (draw) => {
-    const { shape, axis, index } = sampleGather(draw);
-    return {
-      inputs: [
-        { shape, domain: real },
-        { shape: index, dtype: 'i32', domain: indexBelow(shape[axis]!) },
-        { shape: index, domain: real },
-      ],
-      attrs: { axis },
-    };
-  },
-  errors: [
-    axisError([{ shape: [2, 3] }, { shape: [2, 3], dtype: 'i32' }, { shape: [2, 3] }]),
-    {
-      inputs: [{ shape: [2, 3] }, { shape: [2, 3], dtype: 'i32' }, { shape: [1, 3] }],
-      attrs: { axis: 0 },
-      error: 'ShapeError',
-      says: 'must have one shape',
-    },
-    {
-      inputs: [{ shape: [2, 3] }, { shape: [2, 3], dtype: 'i32', fill: 2 }, { shape: [2, 3] }],
-      attrs: { axis: 0 },
-      error: 'IndexError',
-      says: 'index 2 is out of range',
-    },
-    ...indexDTypeErrors((dtype) => [{ shape: [2, 3] }, { shape: [2, 3], dtype }, { shape: [2, 3] }]),
-  ],
-  flops: (inputs) => sizeOf(inputs[2]!.shape),
-};
-
-export const indexing = { concat, pad, unslice, indexSelect, indexAdd, gather, scatterAdd };
+export const indexing = { concat, pad, unslice, indexSelect, indexAdd, gather };

@@ -218,6 +218,10 @@ const searchSorted: StructuredRecord<[x: Tensor, values: Tensor, options?: Searc
 };
 
 export const scatters = {
+  scatterAdd: scattering({
+    doc: 'x with each element of `source` added at the place along an axis that the index names (PyTorch): out[index[i][j]][j] += source[i][j] for axis 0.',
+    accepts: numeric,
+  }),
   scatterSet: scattering({
     doc: 'x with each element of `source` in the place along an axis that the index names (PyTorch): out[index[i][j]][j] = source[i][j] for axis 0. Of several for one place the last in row-major order stays.',
     accepts: anyDType,

@@ -178,8 +178,6 @@ export interface OpDocs {
   readonly indexAdd: unknown;
   /** Elements of x picked along an axis by an index of the same rank (PyTorch): out[i][j] = x[index[i][j]][j] for axis 0. */
   readonly gather: unknown;
-  /** x with each element of `source` added at the place along an axis that the index names (PyTorch): out[index[i][j]][j] += source[i][j] for axis 0. */
-  readonly scatterAdd: unknown;
   /** x / √(mean x² + eps) · weight over the last axis (arXiv 1910.07467, eq. 4); eps is 1e-6 unless told. */
   readonly rmsNorm: unknown;
   /** Gradients of rmsNorm, one after the other: of x, then of the weight; from g, the gradient of its result. */
@@ -280,6 +278,8 @@ export interface OpDocs {
   readonly leftShift: unknown;
   /** ⌊x / 2ʸ⌋, filled up with the sign; where y is negative or exceeds the width, with nothing else. */
   readonly rightShift: unknown;
+  /** x with each element of `source` added at the place along an axis that the index names (PyTorch): out[index[i][j]][j] += source[i][j] for axis 0. */
+  readonly scatterAdd: unknown;
   /** x with each element of `source` in the place along an axis that the index names (PyTorch): out[index[i][j]][j] = source[i][j] for axis 0. Of several for one place the last in row-major order stays. */
   readonly scatterSet: unknown;
   /** x multiplied by each element of `source` at the place along an axis that the index names: out[index[i][j]][j] *= source[i][j] for axis 0. */

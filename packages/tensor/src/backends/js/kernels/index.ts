@@ -2,7 +2,7 @@
 import type { StructuredOp } from '../../../ops/table.ts';
 import type { KernelCall } from '../../backend.ts';
 import { fourierKernels } from './fourier.ts';
-import { concat, gather, indexAdd, indexSelect, pad, scatterAdd, unslice } from './indexing.ts';
+import { concat, gather, indexAdd, indexSelect, pad, unslice } from './indexing.ts';
 import { linalgKernels } from './linalg.ts';
 import { matmul } from './matmul.ts';
 import { argMax, argMin, cumsum, logSoftmax, logSumExp, softmax } from './rows.ts';
@@ -24,7 +24,6 @@ export const structuredKernels: Readonly<Record<StructuredOp, (call: KernelCall)
   indexSelect,
   indexAdd,
   gather,
-  scatterAdd,
   ...scattersKernels,
   ...sortingKernels,
   ...windowingKernels,

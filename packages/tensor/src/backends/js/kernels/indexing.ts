@@ -1,5 +1,7 @@
 /** Kernels that join tensors and that read or write through indices. */
 import { IndexError } from '../../../errors.ts';
+import type { Attrs } from '../../../ops/record.ts';
+import type { Shape } from '../../../shape.ts';
 import type { BufferView, KernelCall } from '../../backend.ts';
 import { arrayOf, copy, positions, window } from './walk.ts';
 
@@ -24,15 +26,20 @@ export function pad({ inputs, output, attrs }: KernelCall): void {
 }
 
 export function unslice({ inputs, output, attrs }: KernelCall): void {
+  const [x] = inputs as [BufferView];
+  copy(x, sliceOf(output, x.shape, attrs));
+}
+
+/** The part of a view that begins at `starts` and goes in `steps` along each axis. */
+export function sliceOf(view: BufferView, shape: Shape, attrs: Attrs): BufferView {
   const starts = attrs['starts'] as readonly number[];
   const steps = attrs['steps'] as readonly number[];
-  const x = inputs[0]!;
-  copy(x, {
-    ...output,
-    shape: x.shape,
-    strides: output.strides.map((stride, axis) => stride * steps[axis]!),
-    offset: output.strides.reduce((at, stride, axis) => at + stride * starts[axis]!, output.offset),
-  });
+  return {
+    ...view,
+    shape,
+    strides: view.strides.map((stride, axis) => stride * steps[axis]!),
+    offset: view.strides.reduce((at, stride, axis) => at + stride * starts[axis]!, view.offset),
+  };
 }
 
 /** The index's values in row-major order, each within 0 … size - 1. */
@@ -101,13 +108,4 @@ export function gather(call: KernelCall): void {
   const target = arrayOf(call.output);
   const places = gatherPlaces(call, call.inputs[0]!);
   for (let i = 0; i < places.length; i++) target[call.output.offset + i] = source[places[i]!]!;
-}
-
-export function scatterAdd(call: KernelCall): void {
-  const { inputs, output } = call;
-  copy(inputs[0]!, output);
-  const [source, target] = [arrayOf(inputs[2]!), arrayOf(output)];
-  const places = gatherPlaces(call, output);
-  const from = positions(inputs[2]!);
-  for (let i = 0; i < places.length; i++) target[places[i]!]! += source[from[i]!]!;
 }

@@ -1,7 +1,7 @@
 /** Kernels: ops that write elements at indexed places, and searches in sorted rows. */
 import { isFloat, type TypedArray } from '../../../dtype.ts';
-import type { KernelCall } from '../../backend.ts';
-import { gatherPlaces } from './indexing.ts';
+import type { BufferView, KernelCall } from '../../backend.ts';
+import { gatherPlaces, sliceOf } from './indexing.ts';
 import { arrayOf, copy, positions, withoutAxis } from './walk.ts';
 
 /** Writes at each place what an element there and one of the source make. */
@@ -18,16 +18,9 @@ const scattering =
   };
 
 function sliceScatter({ inputs, output, attrs }: KernelCall): void {
-  const starts = attrs['starts'] as readonly number[];
-  const steps = attrs['steps'] as readonly number[];
-  const [x, source] = inputs as [KernelCall['output'], KernelCall['output']];
+  const [x, source] = inputs as [BufferView, BufferView];
   copy(x, output);
-  copy(source, {
-    ...output,
-    shape: source.shape,
-    strides: output.strides.map((stride, axis) => stride * steps[axis]!),
-    offset: output.strides.reduce((at, stride, axis) => at + stride * starts[axis]!, output.offset),
-  });
+  copy(source, sliceOf(output, source.shape, attrs));
 }
 
 /** In an order in which a NaN counts as largest. */
@@ -68,6 +61,7 @@ function searchSorted({ inputs, output, attrs }: KernelCall): void {
 }
 
 export const scattersKernels = {
+  scatterAdd: scattering(() => (there, given) => there + given),
   scatterSet: scattering(() => (_, given) => given),
   scatterMul: scattering(({ output }) => (isFloat(output.dtype) ? (a, b) => a * b : Math.imul)),
   scatterMax: scattering(() => Math.max),
