@@ -1,13 +1,9 @@
 /** Activation functions, each in a form that neither overflows nor loses bits. */
-import type { DType } from '../dtype.ts';
-import { ValueError } from '../errors.ts';
 import type { Expr } from '../ir.ts';
 import * as ir from '../ir.ts';
-import { sizeOf } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
 import { nonzero } from './domains.ts';
-import { anyDType, unary } from './families.ts';
-import type { Domain, ElementwiseRecord } from './record.ts';
+import { unary, unaryWith } from './families.ts';
+import type { Domain } from './record.ts';
 
 const betweenThrees: Domain = { min: -5, max: 5, avoid: [-3, 3] };
 /** x + 3 first: near -3 it is exact. */
@@ -18,50 +14,6 @@ const expm1Below = (x: Expr): Expr => ir.expm1(ir.min(x, 0));
 /** λ and α of arXiv 1706.02515, eq. 14. */
 export const seluScale = 1.0507009873554805;
 export const seluAlpha = 1.6732632423543772;
-
-interface WithOption {
-  readonly name: string;
-  readonly preset: number;
-  readonly doc: string;
-  readonly define: (x: Expr, option: number) => Expr;
-  /** What is wrong with an option; null where it is right. */
-  readonly wrong: (option: number) => string | null;
-  readonly bad: number;
-  readonly samples: readonly number[];
-}
-
-/** y = f(x) with one number that shapes f. */
-function shaped({
-  name,
-  preset,
-  doc,
-  define,
-  wrong,
-  bad,
-  samples,
-}: WithOption): ElementwiseRecord<[x: Tensor, option?: number]> & { readonly shapes: 'same' } {
-  return {
-    kind: 'elementwise',
-    shapes: 'same',
-    doc,
-    promote: 'float',
-    accepts: [anyDType],
-    call: (x, option = preset) => ({ inputs: [x], attrs: { [name]: option } }),
-    infer: ([x], attrs, op) => {
-      const option = attrs[name] as number;
-      const problem = wrong(option);
-      if (problem !== null) throw new ValueError(op, problem, { operands: [x!] });
-      return { shape: x!.shape, dtype: x!.dtype as DType, attrs: { [name]: option } };
-    },
-    define: ([x], _, attrs) => define(x!, attrs[name] as number),
-    sample: (draw) => ({
-      inputs: [{ shape: draw.shape(), domain: nonzero }],
-      attrs: { [name]: draw.pick(samples) },
-    }),
-    errors: [{ inputs: [{ shape: [2] }], attrs: { [name]: bad }, error: 'ValueError', says: wrong(bad)! }],
-    flops: (_, plan) => 12 * sizeOf(plan.shape),
-  };
-}
 
 export const activations = {
   relu2: unary({
@@ -121,22 +73,26 @@ export const activations = {
     domain: nonzero,
     flops: 14,
   }),
-  celu: shaped({
+  celu: unaryWith({
     name: 'alpha',
     preset: 1,
     doc: 'x where x > 0, else α(e^(x/α) - 1), whose slope is continuous for every α (arXiv 1704.07483); α is 1 unless told.',
     define: (x, alpha) => ir.select(ir.gt(x, 0), x, ir.mul(alpha, expm1Below(ir.div(x, alpha)))),
     wrong: (alpha) => (alpha > 0 && alpha < Infinity ? null : `needs alpha > 0, got ${alpha}`),
-    bad: 0,
-    samples: [1, 0.5, 2],
+    bad: [0],
+    draw: (draw): number => draw.pick([1, 0.5, 2]),
+    domain: nonzero,
+    flops: 12,
   }),
-  leakyRelu: shaped({
+  leakyRelu: unaryWith({
     name: 'slope',
     preset: 0.01,
     doc: 'x where x > 0, else slope · x; the slope is 0.01 unless told, and that of the derivative at 0.',
     define: (x, slope) => ir.select(ir.gt(x, 0), x, ir.mul(slope, x)),
     wrong: (slope) => (Number.isFinite(slope) ? null : `needs a finite slope, got ${slope}`),
-    bad: Infinity,
-    samples: [0.01, 0.2, -1, 1.5],
+    bad: [Infinity],
+    draw: (draw): number => draw.pick([0.01, 0.2, -1, 1.5]),
+    domain: nonzero,
+    flops: 12,
   }),
 };

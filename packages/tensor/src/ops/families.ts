@@ -70,6 +70,62 @@ export function unary(options: UnaryOptions): ElementwiseRecord<[x: Tensor]> & {
   };
 }
 
+interface UnaryWithOptions {
+  readonly doc: string;
+  /** The attribute. */
+  readonly name: string;
+  /** Its value where none is given. */
+  readonly preset: number;
+  readonly define: (x: Expr, value: number) => Expr;
+  /** What is wrong with a value; null where it is right. */
+  readonly wrong: (value: number) => string | null;
+  /** Values that are wrong. */
+  readonly bad: readonly number[];
+  readonly draw: (draw: Draw) => number;
+  readonly domain: Domain;
+  readonly flops: number;
+}
+
+/** y = f(x), element by element, in floating point, with one number that shapes f. */
+export function unaryWith({
+  doc,
+  name,
+  preset,
+  define,
+  wrong,
+  bad,
+  draw: drawValue,
+  domain,
+  flops,
+}: UnaryWithOptions): ElementwiseRecord<[x: Tensor, value?: number]> & { readonly shapes: 'same' } {
+  return {
+    kind: 'elementwise',
+    shapes: 'same',
+    doc,
+    promote: 'float',
+    accepts: [anyDType],
+    call: (x, value = preset) => ({ inputs: [x], attrs: { [name]: value } }),
+    infer: ([x], attrs, op) => {
+      const value = attrs[name] as number;
+      const problem = wrong(value);
+      if (problem !== null) throw new ValueError(op, problem, { operands: [x!] });
+      return { shape: x!.shape, dtype: x!.dtype as DType, attrs: { [name]: value } };
+    },
+    define: ([x], _, attrs) => define(x!, attrs[name] as number),
+    sample: (draw) => ({
+      inputs: [{ shape: draw.shape(), domain }],
+      attrs: { [name]: drawValue(draw) },
+    }),
+    errors: bad.map((value) => ({
+      inputs: [{ shape: [2] }],
+      attrs: { [name]: value },
+      error: 'ValueError',
+      says: wrong(value)!,
+    })),
+    flops: (_, plan) => flops * sizeOf(plan.shape),
+  };
+}
+
 interface BinaryOptions {
   readonly doc: string;
   readonly define: (x: Expr, y: Expr, dtype: DType) => Expr;

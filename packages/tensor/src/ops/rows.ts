@@ -6,7 +6,8 @@ import type { Tensor } from '../tensor.ts';
 import { alongAxis as batchAlongAxis } from './batch.ts';
 import { distinct, real, unit } from './domains.ts';
 import { anyDType, floats, numeric, refused, refuseEmpty } from './families.ts';
-import type { Domain, ErrorCase, FusedRecord, Promotion, StructuredRecord } from './record.ts';
+import { lineRecord, wrongAxis, type LineOptions, type SameShape } from './lines.ts';
+import type { Domain, FusedRecord, Promotion, StructuredRecord } from './record.ts';
 
 interface RowOptions {
   readonly doc: string;
@@ -16,44 +17,15 @@ interface RowOptions {
   readonly flops?: number;
 }
 
-const wrongAxis: ErrorCase = {
-  inputs: [{ shape: [2, 3] }],
-  attrs: { axis: 2 },
-  error: 'IndexError',
-  says: 'axis 2 is out of range',
-};
-
 /** The shape stays; each line along the axis is mapped to another. */
-function alongAxis({
-  doc,
-  promote = 'float',
-  accepts = anyDType,
+const alongAxis = ({
   flops = 1,
-}: RowOptions): StructuredRecord<[x: Tensor, axis?: number]> & { readonly shapes: 'same' } {
-  return {
-    kind: 'structured',
-    shapes: 'same',
-    doc,
-    promote,
-    accepts: [accepts],
-    call: (x, axis = -1) => ({ inputs: [x], attrs: { axis } }),
-    infer: ([x], attrs, op) => ({
-      shape: x!.shape,
-      dtype: x!.dtype as DType,
-      attrs: { axis: normalizeAxis(op, attrs['axis'] as number, x!) },
-    }),
-    sample: (draw) => {
-      const shape = draw.shape({ minRank: 1 });
-      return {
-        inputs: [{ shape, domain: real }],
-        attrs: { axis: draw.int(-shape.length, shape.length - 1) },
-      };
-    },
-    batch: batchAlongAxis,
-    errors: [wrongAxis, ...refused(accepts, (dtype) => [{ shape: [2], dtype }])],
-    flops: (_, plan) => flops * sizeOf(plan.shape),
-  };
-}
+  ...options
+}: LineOptions & { readonly flops?: number }): StructuredRecord<[x: Tensor, axis?: number]> & SameShape => ({
+  kind: 'structured',
+  ...lineRecord(options),
+  flops: (_, plan) => flops * sizeOf(plan.shape),
+});
 
 /** The axis goes away (or stays at size 1); with no axis named, all elements count as one line. */
 function overAxis(

@@ -1,52 +1,17 @@
 /** Running extremes, products and log-sums along an axis. */
-import type { DType } from '../dtype.ts';
-import { normalizeAxis, sizeOf } from '../shape.ts';
+import { sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { alongAxis } from './batch.ts';
 import { distinct, factors, real } from './domains.ts';
-import { anyDType } from './families.ts';
-import type { Domain, ErrorCase, FreeFunctions, FusedRecord, Promotion, StructuredRecord } from './record.ts';
-
-/** The result has the shape of the input. */
-export interface SameShape {
-  readonly shapes: 'same';
-}
-
-const wrongAxis: ErrorCase = {
-  inputs: [{ shape: [2, 3] }],
-  attrs: { axis: 2 },
-  error: 'IndexError',
-  says: 'axis 2 is out of range',
-};
+import { lineRecord, type LineOptions, type SameShape } from './lines.ts';
+import type { FreeFunctions, FusedRecord, StructuredRecord } from './record.ts';
 
 const runningExtreme = (doc: string): StructuredRecord<[x: Tensor, axis?: number]> & SameShape => ({
   kind: 'structured',
-  shapes: 'same',
-  doc,
-  promote: 'none',
-  accepts: [anyDType],
-  call: (x, axis = -1) => ({ inputs: [x], attrs: { axis } }),
-  infer: ([x], attrs, op) => ({
-    shape: x!.shape,
-    dtype: 'i32',
-    attrs: { axis: normalizeAxis(op, attrs['axis'] as number, x!) },
-  }),
-  batch: alongAxis,
-  sample: (draw) => {
-    const shape = draw.shape({ minRank: 1, maxSize: 6 });
-    return {
-      inputs: [{ shape, domain: distinct }],
-      attrs: { axis: draw.int(-shape.length, shape.length - 1) },
-    };
-  },
-  errors: [wrongAxis],
+  ...lineRecord({ doc, promote: 'none', domain: distinct, maxSize: 6, result: 'i32' }),
   flops: ([x]) => sizeOf(x!.shape),
 });
 
-interface ScanOptions {
-  readonly doc: string;
-  readonly promote: Promotion;
-  readonly domain: Domain;
+interface ScanOptions extends LineOptions {
   readonly flops: number;
   readonly combine: (before: Tensor, after: Tensor) => Tensor;
 }
@@ -71,33 +36,13 @@ function running(
 }
 
 const scan = ({
-  doc,
-  promote,
-  domain,
   flops,
   combine,
+  ...options
 }: ScanOptions): FusedRecord<[x: Tensor, axis?: number]> & SameShape => ({
   kind: 'fused',
-  shapes: 'same',
-  doc,
-  promote,
-  accepts: [anyDType],
-  call: (x, axis = -1) => ({ inputs: [x], attrs: { axis } }),
-  infer: ([x], attrs, op) => ({
-    shape: x!.shape,
-    dtype: x!.dtype as DType,
-    attrs: { axis: normalizeAxis(op, attrs['axis'] as number, x!) },
-  }),
+  ...lineRecord({ maxSize: 6, ...options }),
   compose: ([x], { axis }, free) => running(x!, axis as number, combine, free),
-  batch: alongAxis,
-  sample: (draw) => {
-    const shape = draw.shape({ minRank: 1, maxSize: 6 });
-    return {
-      inputs: [{ shape, domain }],
-      attrs: { axis: draw.int(-shape.length, shape.length - 1) },
-    };
-  },
-  errors: [wrongAxis],
   flops: (_, { shape, attrs }) =>
     flops * sizeOf(shape) * Math.ceil(Math.log2(Math.max(2, shape[attrs['axis'] as number]!))),
 });

@@ -8,9 +8,9 @@ import type { Tensor } from '../tensor.ts';
 import { activations } from './activations.ts';
 import { bitwise } from './bitwise.ts';
 import { real, unit } from './domains.ts';
-import { anyDType, binary, unary } from './families.ts';
+import { anyDType, binary, unary, unaryWith } from './families.ts';
 import { furtherFunctions } from './further.ts';
-import type { Domain, ElementwiseRecord, Operand } from './record.ts';
+import type { Domain, ElementwiseRecord, ErrorCase, Operand } from './record.ts';
 
 const flops = 60;
 const aroundHalf: Domain = { min: 0.1, max: 0.9 };
@@ -60,51 +60,27 @@ interface OrderedOptions {
   readonly highest: number;
 }
 
-function wholeOrder(op: string, order: unknown, x: { shape: readonly number[]; dtype: string }): number {
-  if (!(Number.isInteger(order) && (order as number) >= 0))
-    throw new ValueError(op, `needs a whole order ≥ 0, got ${String(order)}`, { operands: [x] });
-  return order as number;
-}
-
-const wrongOrders = (inputs: number, attrs = {}) =>
-  [-1, 0.5].map(
-    (order) =>
-      ({
-        inputs: Array.from({ length: inputs }, () => ({ shape: [2] })),
-        attrs: { ...attrs, order },
-        error: 'ValueError',
-        says: `needs a whole order ≥ 0, got ${order}`,
-      }) as const,
-  );
+/** What is wrong with an order; null where it is right. */
+const wrongOrder = (order: number): string | null =>
+  Number.isInteger(order) && order >= 0 ? null : `needs a whole order ≥ 0, got ${order}`;
+const wrongOrders = [-1, 0.5];
 
 /** y = f(order, x), element by element, in floating point. */
-function ordered({
-  doc,
+const ordered = ({
   define,
-  domain,
   highest,
-}: OrderedOptions): ElementwiseRecord<[x: Tensor, order?: number]> & { readonly shapes: 'same' } {
-  return {
-    kind: 'elementwise',
-    shapes: 'same',
-    doc,
-    promote: 'float',
-    accepts: [anyDType],
-    call: (x, order = 0) => ({ inputs: [x], attrs: { order } }),
-    infer: ([x], attrs, op) => ({
-      shape: x!.shape,
-      dtype: x!.dtype as DType,
-      attrs: { order: wholeOrder(op, attrs['order'], x!) },
-    }),
-    define: ([x], _, attrs) => define(attrs['order'] as number, x!),
-    sample: (draw) => ({
-      inputs: [{ shape: draw.shape(), domain }],
-      attrs: { order: draw.int(0, highest) },
-    }),
-    errors: wrongOrders(1),
-    flops: (_, plan) => flops * sizeOf(plan.shape),
-  };
-}
+  ...options
+}: OrderedOptions): ElementwiseRecord<[x: Tensor, order?: number]> & { readonly shapes: 'same' } =>
+  unaryWith({
+    ...options,
+    name: 'order',
+    preset: 0,
+    define: (x, order) => define(order, x),
+    wrong: wrongOrder,
+    bad: wrongOrders,
+    draw: (draw) => draw.int(0, highest),
+    flops,
+  });
 
 const gammainc: ElementwiseRecord<[a: Operand, x: Operand, order?: number]> = {
   kind: 'elementwise',
@@ -114,11 +90,12 @@ const gammainc: ElementwiseRecord<[a: Operand, x: Operand, order?: number]> = {
   promote: 'float',
   accepts: [anyDType],
   call: (a, x, order = 0) => ({ inputs: [a, x], attrs: { order } }),
-  infer: (inputs, attrs, op) => ({
-    shape: broadcastShapes(op, inputs),
-    dtype: inputs[0]!.dtype as DType,
-    attrs: { order: wholeOrder(op, attrs['order'], inputs[0]!) },
-  }),
+  infer: (inputs, attrs, op) => {
+    const order = attrs['order'] as number;
+    const problem = wrongOrder(order);
+    if (problem !== null) throw new ValueError(op, problem, { operands: [inputs[0]!] });
+    return { shape: broadcastShapes(op, inputs), dtype: inputs[0]!.dtype as DType, attrs: { order } };
+  },
   define: ([a, x], _, attrs) => ir.gammainc(attrs['order'] as number, a!, x!),
   sample: (draw) => {
     const [a, x] = draw.broadcastable(2);
@@ -137,7 +114,12 @@ const gammainc: ElementwiseRecord<[a: Operand, x: Operand, order?: number]> = {
       error: 'ShapeError',
       says: 'do not broadcast',
     },
-    ...wrongOrders(2),
+    ...wrongOrders.map((order): ErrorCase => ({
+      inputs: [{ shape: [2] }, { shape: [2] }],
+      attrs: { order },
+      error: 'ValueError',
+      says: wrongOrder(order)!,
+    })),
   ],
   flops: (_, plan) => 4 * flops * sizeOf(plan.shape),
 };

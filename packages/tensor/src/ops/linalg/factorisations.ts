@@ -3,15 +3,14 @@ import type { DType } from '../../dtype.ts';
 import { sizeOf } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
 import { leading } from '../batch.ts';
-import type { OperandInfo } from '../../errors.ts';
 import type { StructuredRecord } from '../record.ts';
+import { ofMatrices } from './of-matrices.ts';
 import {
   anyMatrix,
   drawAny,
   drawBatch,
   drawSquare,
   drawTall,
-  fullRank,
   leadingAxes,
   matrices,
   matrixSizes,
@@ -23,10 +22,9 @@ import {
 } from './shapes.ts';
 
 /** Of the elimination of an m × n matrix. */
-function eliminationFlops(x: OperandInfo): number {
-  const [m, n] = x.shape.slice(-2) as [number, number];
+function eliminationFlops(m: number, n: number): number {
   const k = Math.min(m, n);
-  return sizeOf(leadingAxes(x)) * (2 * m * n * k - (m + n) * k * k + (2 / 3) * k ** 3);
+  return 2 * m * n * k - (m + n) * k * k + (2 / 3) * k ** 3;
 }
 
 const cholesky: StructuredRecord<[x: Tensor, upper?: boolean]> = {
@@ -61,78 +59,46 @@ const cholesky: StructuredRecord<[x: Tensor, upper?: boolean]> = {
   flops: ([x]) => sizeOf(leadingAxes(x!)) * (x!.shape.at(-1)! ** 3 / 3),
 };
 
-const luPermutation: StructuredRecord<[x: Tensor]> = {
-  kind: 'structured',
+const luPermutation = ofMatrices({
   doc: 'The order of the rows in which elimination takes the largest pivot of each column first: rows `order` of A have an LU factorisation.',
-  promote: 'float',
-  batch: leading,
-  accepts: anyMatrix,
-  call: (x) => ({ inputs: [x] }),
-  infer: ([x], attrs, op) => {
-    const [rows] = matrixSizes(op, x!);
-    return { shape: [...leadingAxes(x!), rows], dtype: 'i32', attrs };
-  },
-  sample: (draw) => ({ inputs: [{ shape: drawAny(draw), domain: fullRank }] }),
+  sizes: matrixSizes,
+  tail: (m) => [m],
+  result: 'i32',
+  draw: drawAny,
   errors: [notMatrix],
-  flops: ([x]) => eliminationFlops(x!),
-};
+  flops: eliminationFlops,
+});
 
-const luPacked: StructuredRecord<[x: Tensor]> = {
-  kind: 'structured',
+const luPacked = ofMatrices({
   doc: 'L and U of A = L U in one matrix: U on and above the diagonal, L, whose diagonal is 1, below. The rows stay in their order: see `luPermutation`, and `lu` for all of it.',
-  promote: 'float',
-  batch: leading,
-  accepts: anyMatrix,
-  call: (x) => ({ inputs: [x] }),
-  infer: ([x], attrs, op) => {
-    matrixSizes(op, x!);
-    return { shape: x!.shape, dtype: x!.dtype as DType, attrs };
-  },
-  sample: (draw) => ({ inputs: [{ shape: drawAny(draw), domain: matrices('dominant') }] }),
+  sizes: matrixSizes,
+  tail: (m, n) => [m, n],
+  draw: drawAny,
+  domain: matrices('dominant'),
   errors: [notMatrix],
-  flops: ([x]) => eliminationFlops(x!),
-};
+  flops: eliminationFlops,
+});
 
-const qrPacked: StructuredRecord<[x: Tensor]> = {
-  kind: 'structured',
+const qrPacked = ofMatrices({
   doc: 'Q over Rᵀ, [m + n, n], of A = Q R for matrices with at least as many rows as columns: Q has orthonormal columns, R is upper triangular and its diagonal ≥ 0, which makes the two unique where A has full rank. `qr` hands out the parts and takes any shape.',
-  promote: 'float',
-  batch: leading,
-  accepts: anyMatrix,
-  call: (x) => ({ inputs: [x] }),
-  infer: ([x], attrs, op) => {
-    const [m, n] = tallSizes(op, x!, 'qr() takes any shape');
-    return { shape: [...leadingAxes(x!), m + n, n], dtype: x!.dtype as DType, attrs };
-  },
-  sample: (draw) => ({ inputs: [{ shape: drawTall(draw), domain: fullRank }] }),
+  sizes: (op, x) => tallSizes(op, x, 'qr() takes any shape'),
+  tail: (m, n) => [m + n, n],
+  draw: drawTall,
   errors: notTall,
-  flops: ([x]) => {
-    const [m, n] = x!.shape.slice(-2) as [number, number];
-    return sizeOf(leadingAxes(x!)) * (4 * m * n * n - (4 / 3) * n ** 3);
-  },
-};
+  flops: (m, n) => 4 * m * n * n - (4 / 3) * n ** 3,
+});
 
-const orthogonalComplement: StructuredRecord<[x: Tensor]> = {
-  kind: 'structured',
+const orthogonalComplement = ofMatrices({
   doc: 'Orthonormal columns, [m, m - n], perpendicular to the n columns of each matrix, which are to be independent.',
-  promote: 'float',
-  batch: leading,
-  accepts: anyMatrix,
-  call: (x) => ({ inputs: [x] }),
-  infer: ([x], attrs, op) => {
-    const [m, n] = tallSizes(op, x!, 'more columns than rows are not independent');
-    return { shape: [...leadingAxes(x!), m, m - n], dtype: x!.dtype as DType, attrs };
-  },
-  sample: (draw) => {
+  sizes: (op, x) => tallSizes(op, x, 'more columns than rows are not independent'),
+  tail: (m, n) => [m, m - n],
+  draw: (draw) => {
     const n = draw.int(1, 3);
-    return { inputs: [{ shape: [...drawBatch(draw), n + draw.int(1, 2), n], domain: fullRank }] };
+    return [...drawBatch(draw), n + draw.int(1, 2), n];
   },
   errors: notTall,
-  flops: ([x]) => {
-    const [m, n] = x!.shape.slice(-2) as [number, number];
-    return sizeOf(leadingAxes(x!)) * 4 * m * n * m;
-  },
-};
+  flops: (m, n) => 4 * m * n * m,
+});
 
 export const factorisations = {
   cholesky,
