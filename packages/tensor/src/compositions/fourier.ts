@@ -35,6 +35,24 @@ function several(
   return { axes: list, sizes: list.map((_, i) => sizes?.[i]) };
 }
 
+/** The transform of pairs along one axis after the other. */
+function alongEach(
+  op: string,
+  x: Tensor,
+  inverse: boolean,
+  { axes, sizes }: ReturnType<typeof several>,
+  norm: FourierNorm,
+): Tensor {
+  let y = x;
+  let factor = 1;
+  axes.forEach((axis, i) => {
+    const n = sizes[i] ?? x.shape[axis]!;
+    y = apply('fft', [resized(op, y, axis, n)], { axis, inverse });
+    factor *= fourierScale(op, norm, inverse, n);
+  });
+  return times(y, factor);
+}
+
 function alongAll(
   op: string,
   x: Tensor,
@@ -44,16 +62,14 @@ function alongAll(
   norm: FourierNorm,
 ): Tensor {
   checkPairs(op, x);
-  const over = several(op, x, x.rank - 1, sizes, axes);
-  let y = x;
-  let factor = 1;
-  over.axes.forEach((axis, i) => {
-    const n = over.sizes[i] ?? x.shape[axis]!;
-    y = apply('fft', [resized(op, y, axis, n)], { axis, inverse });
-    factor *= fourierScale(op, norm, inverse, n);
-  });
-  return times(y, factor);
+  return alongEach(op, x, inverse, several(op, x, x.rank - 1, sizes, axes), norm);
 }
+
+/** All but the last, along which the transform is one of real numbers. */
+const butLast = ({ axes, sizes }: ReturnType<typeof several>): ReturnType<typeof several> => ({
+  axes: axes.slice(0, -1),
+  sizes: sizes.slice(0, -1),
+});
 
 function realOverAll(
   op: string,
@@ -63,19 +79,8 @@ function realOverAll(
   norm: FourierNorm,
 ): Tensor {
   const over = several(op, x, x.rank, sizes, axes);
-  const last = over.axes.at(-1)!;
-  const y = x.rfft(over.sizes.at(-1), last, norm);
-  const rest = over.axes.slice(0, -1);
-  return rest.length === 0
-    ? y
-    : alongAll(
-        op,
-        y,
-        false,
-        rest.map((axis, i) => over.sizes[i] ?? x.shape[axis]!),
-        rest,
-        norm,
-      );
+  const y = x.rfft(over.sizes.at(-1), over.axes.at(-1)!, norm);
+  return alongEach(op, y, false, butLast(over), norm);
 }
 
 function realFromAll(
@@ -87,18 +92,7 @@ function realFromAll(
 ): Tensor {
   checkPairs(op, x);
   const over = several(op, x, x.rank - 1, sizes, axes);
-  const rest = over.axes.slice(0, -1);
-  const y =
-    rest.length === 0
-      ? x
-      : alongAll(
-          op,
-          x,
-          true,
-          rest.map((axis, i) => over.sizes[i] ?? x.shape[axis]!),
-          rest,
-          norm,
-        );
+  const y = alongEach(op, x, true, butLast(over), norm);
   return y.irfft(over.sizes.at(-1), over.axes.at(-1)!, norm);
 }
 
