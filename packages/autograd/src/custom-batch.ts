@@ -18,7 +18,7 @@ import {
   wholeOf,
 } from './transforms/levels.ts';
 import { during } from './transforms/vmap.ts';
-import { isHolder, partsOf, replaceTensors, tensorsIn } from './trees.ts';
+import { isHolder, mapParts, replaceTensors, tensorsIn } from './trees.ts';
 
 interface Forward {
   readonly output: unknown;
@@ -137,14 +137,12 @@ class Result {
 function linked(saved: unknown, results: readonly Tensor[]): unknown {
   if (saved instanceof Result) return results[saved.index]!;
   if (!isHolder(saved)) return saved;
-  const parts = partsOf(saved, '').map(([key, part]) => [key, linked(part, results)] as const);
-  return Array.isArray(saved) ? parts.map(([, part]) => part) : Object.fromEntries(parts);
+  return mapParts(saved, '', (part) => linked(part, results));
 }
 
 /** Gradients in the form of an argument; null for what has none. */
 function gradientTree(slot: unknown, gradients: readonly (Tensor | null)[]): unknown {
   if (slot instanceof Slot) return gradients[slot.index]!;
   if (!isHolder(slot)) return null;
-  const parts = partsOf(slot, '').map(([key, part]) => [key, gradientTree(part, gradients)] as const);
-  return Array.isArray(slot) ? parts.map(([, part]) => part) : Object.fromEntries(parts);
+  return mapParts(slot, '', (part) => gradientTree(part, gradients));
 }

@@ -13,7 +13,7 @@ import {
 import { Node, Part, save, type Saved } from './graph.ts';
 import { recording } from './modes.ts';
 import { hasTangent } from './transforms/differentiated.ts';
-import { isHolder, partsOf, replaceTensors, tensorsIn } from './trees.ts';
+import { isHolder, mapParts, partsOf, replaceTensors, tensorsIn } from './trees.ts';
 
 /** A tensor in a tree, but for its elements. */
 export class Slot {
@@ -45,8 +45,7 @@ export function slotsIn(tree: unknown): Slot[] {
 function fillIn(tree: unknown, fill: (slot: Slot) => unknown): unknown {
   if (tree instanceof Slot) return fill(tree);
   if (!isHolder(tree)) return tree;
-  const parts = partsOf(tree, '').map(([key, part]) => [key, fillIn(part, fill)] as const);
-  return Array.isArray(tree) ? parts.map(([, part]) => part) : Object.fromEntries(parts);
+  return mapParts(tree, '', (part) => fillIn(part, fill));
 }
 
 /** A call, once `forward` has run. */

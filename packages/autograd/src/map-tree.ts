@@ -1,6 +1,6 @@
 /** Tensors alone, or in arrays and plain objects. */
 import { GradientError, Tensor } from '@infinigrad/tensor';
-import { isHolder, partsOf } from './trees.ts';
+import { isHolder, mapParts } from './trees.ts';
 
 /** A tensor, or tensors in arrays and plain objects as deep as you like. */
 export type Tree = Tensor | readonly Tree[] | { readonly [key: string]: Tree };
@@ -18,8 +18,7 @@ export function mapTreeOf<T extends Tree>(op: string, tree: T, f: (x: Tensor) =>
   const walk = (at: unknown, path: string): unknown => {
     if (at instanceof Tensor) return f(at);
     if (!isHolder(at)) throw stray(op, at, path);
-    const parts = partsOf(at, path).map(([key, part, inner]) => [key, walk(part, inner)] as const);
-    return Array.isArray(at) ? parts.map(([, part]) => part) : Object.fromEntries(parts);
+    return mapParts(at, path, walk);
   };
   return walk(tree, '') as T;
 }

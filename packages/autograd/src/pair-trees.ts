@@ -1,6 +1,6 @@
 /** Two trees of tensors walked side by side. */
 import { GradientError, isFloat, sameShape, Tensor } from '@infinigrad/tensor';
-import { isHolder, partsOf } from './trees.ts';
+import { isHolder, mapParts } from './trees.ts';
 
 /** What errors call the two. */
 export interface PairNames {
@@ -29,11 +29,10 @@ export function pairTrees<T>(
       return f(a, b);
     }
     if (!isHolder(a) || !isHolder(b) || Array.isArray(a) !== Array.isArray(b)) throw differ();
-    const [parts, others] = [partsOf(a, path), b as Readonly<Record<string, unknown>>];
-    if (parts.length !== Object.keys(others).length || !parts.every(([key]) => Object.hasOwn(others, key)))
+    const [keys, others] = [Object.keys(a), b as Readonly<Record<string, unknown>>];
+    if (keys.length !== Object.keys(others).length || !keys.every((key) => Object.hasOwn(others, key)))
       throw differ();
-    const made = parts.map(([key, part, at]) => [key, walk(part, others[key], at)] as const);
-    return Array.isArray(a) ? made.map(([, part]) => part) : Object.fromEntries(made);
+    return mapParts(a, path, (part, at, key) => walk(part, others[key], at));
   };
   return walk(x, y, '') as T;
 }

@@ -21,14 +21,21 @@ export function partsOf(holder: Holder, path: string): [key: string, part: unkno
   ]);
 }
 
+/** A holder of the same kind, of what `f` makes of each part. */
+export function mapParts(
+  holder: Holder,
+  path: string,
+  f: (part: unknown, path: string, key: string) => unknown,
+): Holder {
+  const parts = partsOf(holder, path).map(([key, part, at]) => [key, f(part, at, key)] as const);
+  return Array.isArray(holder) ? parts.map(([, part]) => part) : Object.fromEntries(parts);
+}
+
 /** The same with each tensor replaced; whatever else there is stays. */
 export function replaceTensors<T>(value: T, replace: (x: Tensor, path: string) => unknown, path = ''): T {
   if (value instanceof Tensor) return replace(value, path) as T;
   if (!isHolder(value)) return value;
-  const parts = partsOf(value, path).map(
-    ([key, part, at]) => [key, replaceTensors(part, replace, at)] as const,
-  );
-  return (Array.isArray(value) ? parts.map(([, part]) => part) : Object.fromEntries(parts)) as T;
+  return mapParts(value, path, (part, at) => replaceTensors(part, replace, at)) as T;
 }
 
 /** All tensors, in order. */
