@@ -19,19 +19,10 @@ import {
   type Tensor,
 } from '@infinigrad/tensor';
 import { describe, expect, it } from 'vitest';
+import { under } from './interceptors.ts';
 
 const list = (x: Tensor): number[] => Array.from(x.dataSync());
 const [x, y] = [tensor([1, 2]), tensor([3, 4])];
-
-/** Runs a body under interceptors, the first one innermost. */
-function under<T>(interceptors: readonly Interceptor[], body: () => T): T {
-  const stops = interceptors.map(intercept);
-  try {
-    return body();
-  } finally {
-    for (const stop of stops) stop();
-  }
-}
 
 describe('apply', () => {
   it('is what methods end up in', () => {

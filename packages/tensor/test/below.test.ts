@@ -13,6 +13,7 @@ import {
   type Tensor,
 } from '@infinigrad/tensor';
 import { describe, expect, it } from 'vitest';
+import { under } from './interceptors.ts';
 
 const list = (x: Tensor): number[] => Array.from(x.dataSync());
 const x = tensor([1, 2]);
@@ -20,16 +21,6 @@ const x = tensor([1, 2]);
 const noting =
   (seen: OpName[]): Interceptor =>
   (call, next) => (seen.push(call.op), next(call));
-
-/** Runs a body under interceptors, the first one innermost. */
-function under<T>(interceptors: readonly Interceptor[], body: () => T): T {
-  const stops = interceptors.map(intercept);
-  try {
-    return body();
-  } finally {
-    for (const stop of stops) stop();
-  }
-}
 
 describe('an interceptor', () => {
   it('works below itself: those under it see that, it and those above do not', () => {
