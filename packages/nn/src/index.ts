@@ -10,6 +10,7 @@ export * from './layers/swiglu.ts';
 export * from './layers/dropout.ts';
 export * from './layers/rope.ts';
 export * from './layers/attention.ts';
+export { Cache, RecurrentCache, type CacheTree } from './attention/cache.ts';
 export * from './losses.ts';
 export * from './optim/adamw.ts';
 export { clipGradNorm, gradNorm } from './optim/clip.ts';
