@@ -151,11 +151,14 @@ export class InfiniTransformer extends Module {
 
   /** sigmoid(β) by layer with memory and head: the weight of the memory. */
   gates(): number[][] {
+    return this.gateTensors().map((g) => Array.from(g.dataSync()));
+  }
+
+  /** What `gates` reads: [heads] for each layer with memory. */
+  gateTensors(): Tensor[] {
     return this.layers.flatMap(({ attention }) => {
-      const { beta } = attention;
-      if (!beta) return [];
-      const g = beta.detach().sigmoid();
-      return [Array.from((g.rank === 1 ? g : g.mean(1)).dataSync())];
+      const g = attention.beta?.detach().sigmoid();
+      return g ? [g.rank === 1 ? g : g.mean(1)] : [];
     });
   }
 }

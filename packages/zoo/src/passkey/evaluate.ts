@@ -42,49 +42,77 @@ const callsTogether = 32;
 /**
  * One report for each length and position. The key never lies in the query's own segment. Answers are generated
  * digit by digit, each fed back (argmax over the whole vocabulary).
+ * @throws BackendError on a GPU, from where nothing is read at once: `evaluatePasskeyAsync` does there
  */
 export function* evaluatePasskey(
   model: InfiniTransformer,
   recipe: PasskeyRecipe,
   options: EvaluateOptions,
 ): Generator<CellReport> {
-  const {
-    multiples,
-    positions = ['start', 'middle', 'end'],
-    samples,
-    seed,
-    zeroMemory = false,
-    clock = Date.now,
-  } = options;
-  for (const multiple of multiples)
-    for (const [p, position] of positions.entries()) {
-      const segments = multiple * recipe.maxSegments;
-      const key = new Key(seed).foldIn(multiple).foldIn(p);
-      const { data, answers } = passkeyBatch(recipe, { batch: samples, segments, position }, key);
-      const length = segments * recipe.segmentLength;
-      const started = clock();
-      const { guesses, stateBytes } = noGrad(() =>
-        answerFreely(model, recipe, data, samples, length, zeroMemory),
-      );
-      const seconds = Math.max(1, clock() - started) / 1000;
-      const right = answers.map((digits, row) => digits.map((digit, i) => digit === guesses[i]![row]));
-      yield {
-        length,
-        multiple,
-        position,
-        samples,
-        exactMatch: right.filter((row) => row.every(Boolean)).length / samples,
-        digitAccuracy: Array.from(
-          { length: recipe.digits },
-          (_, i) => right.filter((row) => row[i]).length / samples,
-        ),
-        stateBytes,
-        tokensPerSecond: (samples * length) / seconds,
-      };
-    }
+  for (const cell of cellsOf(options)) {
+    const { guesses, report } = answer(model, recipe, options, cell);
+    yield report(guesses.dataSync());
+  }
 }
 
-/** The generated digits, [digit][row], and the bytes of state that one sequence carried. */
+/** As `evaluatePasskey`, and on a GPU too. */
+export async function* evaluatePasskeyAsync(
+  model: InfiniTransformer,
+  recipe: PasskeyRecipe,
+  options: EvaluateOptions,
+): AsyncGenerator<CellReport> {
+  for (const cell of cellsOf(options)) {
+    const { guesses, report } = answer(model, recipe, options, cell);
+    yield report(await guesses.data());
+  }
+}
+
+interface Cell {
+  readonly multiple: number;
+  readonly position: KeyPosition;
+  readonly key: Key;
+}
+
+function* cellsOf(options: EvaluateOptions): Generator<Cell> {
+  const { multiples, positions = ['start', 'middle', 'end'], seed } = options;
+  for (const multiple of multiples)
+    for (const [p, position] of positions.entries())
+      yield { multiple, position, key: new Key(seed).foldIn(multiple).foldIn(p) };
+}
+
+/** What the model answers, [rows, digits], not read yet; and the report that comes of it. */
+function answer(
+  model: InfiniTransformer,
+  recipe: PasskeyRecipe,
+  { samples, zeroMemory = false, clock = Date.now }: EvaluateOptions,
+  { multiple, position, key }: Cell,
+): { readonly guesses: Tensor; readonly report: (guesses: ArrayLike<number>) => CellReport } {
+  const { segmentLength, maxSegments, digits } = recipe;
+  const segments = multiple * maxSegments;
+  const length = segments * segmentLength;
+  const { data, answers } = passkeyBatch(recipe, { batch: samples, segments, position }, key);
+  const started = clock();
+  const { guesses, stateBytes } = noGrad(() =>
+    answerFreely(model, recipe, data, samples, length, zeroMemory),
+  );
+  const report = (given: ArrayLike<number>): CellReport => {
+    const seconds = Math.max(1, clock() - started) / 1000;
+    const right = answers.map((row, r) => row.map((digit, i) => digit === given[r * digits + i]));
+    return {
+      length,
+      multiple,
+      position,
+      samples,
+      exactMatch: right.filter((row) => row.every(Boolean)).length / samples,
+      digitAccuracy: Array.from({ length: digits }, (_, i) => right.filter((row) => row[i]).length / samples),
+      stateBytes,
+      tokensPerSecond: (samples * length) / seconds,
+    };
+  };
+  return { guesses, report };
+}
+
+/** The generated digits, [rows, digits], and the bytes of state that one sequence carried. */
 function answerFreely(
   model: InfiniTransformer,
   { segmentLength, digits }: PasskeyRecipe,
@@ -92,7 +120,7 @@ function answerFreely(
   rows: number,
   length: number,
   zeroMemory: boolean,
-): { guesses: number[][]; stateBytes: number } {
+): { guesses: Tensor; stateBytes: number } {
   const piece = (from: number, to: number): Tensor => {
     const out = new Int32Array(rows * (to - from));
     for (let row = 0; row < rows; row++)
@@ -120,12 +148,10 @@ function answerFreely(
     });
   // The last segment up to the query, then each guess appended; the memory before it stays as it is.
   let tokens = piece(lastStart, length - digits);
-  const guesses: number[][] = [];
   for (let i = 0; i < digits; i++) {
     const options = { ...(memories && { memories }), lastLogits: 1 };
     const guess = scope(() => model.forward(tokens, options).logits.argMax(-1), { fuse: true });
-    guesses.push(Array.from(guess.dataSync()));
     tokens = concat([tokens, guess], 1);
   }
-  return { guesses, stateBytes };
+  return { guesses: tokens.narrow(1, segmentLength - digits, digits), stateBytes };
 }

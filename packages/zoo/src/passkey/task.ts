@@ -7,6 +7,7 @@
  * segment boundary.
  */
 import { fromData, ValueError, type Key, type Tensor } from '@infinigrad/tensor';
+import { draw } from './draw.ts';
 
 export const fillerSymbols = 24;
 const keyToken = 10;
@@ -79,8 +80,8 @@ export function passkeyBatch(
   const [first, last] = segmentRange(position, segments);
   // Uniform numbers in [0, 1): per row 4 and the digits, then one for each token of random filler.
   const [choiceKey, fillerKey] = key.split(2) as [Key, Key];
-  const choices = choiceKey.uniform([batch, 4 + digits], { dtype: 'f64' }).dataSync();
-  const noise = filler === 'random' ? fillerKey.randint(0, fillerSymbols, [batch, length]).dataSync() : null;
+  const choices = draw(() => choiceKey.uniform([batch, 4 + digits], { dtype: 'f64' }));
+  const noise = filler === 'random' ? draw(() => fillerKey.randint(0, fillerSymbols, [batch, length])) : null;
   const data = new Int32Array(batch * length);
   const answers: number[][] = [];
   for (let row = 0; row < batch; row++) {

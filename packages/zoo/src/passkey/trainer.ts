@@ -1,9 +1,11 @@
 /** Trains an Infini-Transformer on passkeys, one reported step at a time, resumable to the bit. */
 import { noGrad } from '@infinigrad/autograd';
 import { AdamW, crossEntropy, warmupCosine, type Parameter, type ParameterGroup } from '@infinigrad/nn';
-import { fromData, Key, keep, scope, ValueError, type Tensor } from '@infinigrad/tensor';
+import { fromData, Key, keep, scope, stack, ValueError, type Tensor } from '@infinigrad/tensor';
 import type { MemoryState } from '../infini/memory.ts';
 import { InfiniTransformer, type InfiniTransformerOutput, type Memories } from '../infini/model.ts';
+import { draw } from './draw.ts';
+import { packFigures } from './figures.ts';
 import { passkeyModelOptions, type PasskeyRecipe } from './recipe.ts';
 import { fillerSymbols, passkeyBatch, passkeyTargets, passkeyVocabSize, type PasskeyBatch } from './task.ts';
 
@@ -16,6 +18,7 @@ export interface StepReport {
   readonly answerLoss: number;
   /** Fraction of answer digits right in this batch, the true digits before each being given. */
   readonly accuracy: number;
+  /** NaN where the optimizer does not read it: on a GPU. */
   readonly gradNorm: number;
   readonly learningRate: number;
   /** Tokens in this step. */
@@ -32,6 +35,12 @@ interface Results {
   readonly logits: Tensor;
   readonly losses: Tensor;
   readonly writeLogits: readonly Tensor[];
+}
+
+/** A step that was taken, its figures not read yet. */
+interface Taken {
+  readonly packed: Tensor;
+  readonly report: (data: ArrayLike<number>) => StepReport;
 }
 
 /** All that a resumed run needs. */
@@ -69,16 +78,31 @@ export class PasskeyTrainer {
   /**
    * The steps that are left, one report each.
    * @throws ValueError naming the step when loss or gradients are not finite; the model stays as after the last good step
+   * @throws BackendError on a GPU, from where nothing is read at once: `runAsync` does there
    */
   *run(): Generator<StepReport> {
-    while (this.done < this.recipe.steps) yield this.next();
+    while (this.done < this.recipe.steps) {
+      const { packed, report } = this.next();
+      yield report(packed.dataSync());
+    }
   }
 
-  private next(): StepReport {
+  /**
+   * As `run`, and on a GPU too.
+   * @throws ValueError naming the step when the loss is not finite; on a GPU the model has taken that step
+   */
+  async *runAsync(): AsyncGenerator<StepReport> {
+    while (this.done < this.recipe.steps) {
+      const { packed, report } = this.next();
+      yield report(await packed.data());
+    }
+  }
+
+  private next(): Taken {
     return scope(() => this.trainStep());
   }
 
-  private trainStep(): StepReport {
+  private trainStep(): Taken {
     const { recipe, model } = this;
     const { batchSize, maxSegments, curriculum, steps } = recipe;
     const key = this.dataKey.foldIn(this.done);
@@ -88,10 +112,7 @@ export class PasskeyTrainer {
       maxSegments,
       2 + Math.floor(((maxSegments - 1) * progress) / Math.max(curriculum, 1e-9)),
     );
-    const segments = key
-      .foldIn(0)
-      .randint(2, longest + 1, [])
-      .itemSync();
+    const segments = draw(() => key.foldIn(0).randint(2, longest + 1, []))[0]!;
     const batch = passkeyBatch(
       recipe,
       { batch: batchSize, segments, position: 'any', ownSegment: recipe.ownSegment },
@@ -112,20 +133,37 @@ export class PasskeyTrainer {
       const penalty = this.writePenalty(output);
       return penalty ? task.add(penalty) : task;
     });
-    this.done++;
-    const answers = this.answerStatistics(batch, results!);
-    return {
-      step: this.done,
-      steps,
-      loss: loss.itemSync(),
-      ...answers,
-      gradNorm: this.optimizer.lastGradNorm ?? 0,
-      learningRate: this.optimizer.learningRate,
-      tokens: batch.data.length,
-      segments,
-      gates: model.gates(),
-      writeGate: this.openings(batch, results!),
+    const step = ++this.done;
+    const { learningRate, lastGradNorm } = this.optimizer;
+    const { packed, unpack } = packFigures({
+      loss: [loss],
+      ...this.answerFigures(batch, results!),
+      gates: model.gateTensors(),
+      openings: this.openingFigures(batch, results!),
+    });
+    const report = (data: ArrayLike<number>): StepReport => {
+      const figures = unpack(data);
+      const value = figures.loss[0]![0]!;
+      if (!Number.isFinite(value))
+        throw new ValueError('PasskeyTrainer', `the loss is ${value} at step ${step}`, {
+          hint: 'the model has taken the step: go on from an earlier state',
+        });
+      const guesses = figures.guesses[0]!;
+      return {
+        step,
+        steps,
+        loss: value,
+        answerLoss: figures.answerLoss[0]![0]!,
+        accuracy: batch.answers.flat().filter((digit, i) => digit === guesses[i]).length / guesses.length,
+        gradNorm: lastGradNorm ?? NaN,
+        learningRate,
+        tokens: batch.data.length,
+        segments,
+        gates: figures.gates,
+        writeGate: meanOpenings(figures.openings, batch.data.length, recipe.numHeads),
+      };
     };
+    return { packed, report };
   }
 
   /** λ · mean softplus(a): on the pre-activation, so that it still pushes where the gate is shut. */
@@ -167,37 +205,31 @@ export class PasskeyTrainer {
     });
   }
 
-  private answerStatistics(
+  private answerFigures(
     batch: PasskeyBatch,
     { logits, losses }: Results,
-  ): { answerLoss: number; accuracy: number } {
+  ): { readonly answerLoss: Tensor[]; readonly guesses: Tensor[] } {
     const { digits } = this.recipe;
     const start = batch.tokens.shape[1]! - digits - 1;
-    return noGrad(() => {
-      const guesses = logits.narrow(1, start, digits).argMax(-1).dataSync();
-      const right = batch.answers.flat().filter((digit, i) => digit === guesses[i]).length;
-      return {
-        answerLoss: losses.narrow(1, start, digits).mean().itemSync(),
-        accuracy: right / guesses.length,
-      };
-    });
+    return noGrad(() => ({
+      answerLoss: [losses.narrow(1, start, digits).mean()],
+      guesses: [logits.narrow(1, start, digits).argMax(-1)],
+    }));
   }
 
-  private openings(batch: PasskeyBatch, { writeLogits }: Results): StepReport['writeGate'] {
-    if (writeLogits.length === 0) return null;
+  /** For each layer with a write gate: its openings summed on digits, and on all tokens; then how many digits there are. */
+  private openingFigures(batch: PasskeyBatch, { writeLogits }: Results): Tensor[] {
+    if (writeLogits.length === 0) return [];
     const gates = this.model.layers.flatMap(({ attention }) => (attention.writeGate ? [attention] : []));
     // Digits occur only in keys and answers; [batch, length] → [batch, 1, length]
     const digit = batch.tokens.lt(10).cast('f32').unsqueeze(1);
-    return noGrad(() => {
-      const sums = writeLogits.map((a, i) => {
+    return noGrad(() => [
+      ...writeLogits.map((a, i) => {
         const w = gates[i]!.openness(a);
-        return [w.mul(digit).sum().itemSync() / w.shape[1]!, w.sum().itemSync() / w.shape[1]!] as const;
-      });
-      const count = digit.sum().itemSync();
-      const onDigits = sums.reduce((t, [d]) => t + d, 0) / sums.length;
-      const total = sums.reduce((t, [, all]) => t + all, 0) / sums.length;
-      return { digits: onDigits / count, filler: (total - onDigits) / (batch.data.length - count) };
-    });
+        return stack([w.mul(digit).sum(), w.sum()]);
+      }),
+      digit.sum(),
+    ]);
   }
 
   stateDict(): TrainerState {
@@ -245,6 +277,20 @@ function makeOptimizer(model: InfiniTransformer, recipe: PasskeyRecipe): AdamW {
       finalFactor: recipe.finalFactor,
     }),
   });
+}
+
+/** @param sums as openingFigures gives them */
+function meanOpenings(
+  sums: readonly (readonly number[])[],
+  tokens: number,
+  heads: number,
+): StepReport['writeGate'] {
+  if (sums.length === 0) return null;
+  const layers = sums.slice(0, -1);
+  const count = sums.at(-1)![0]!;
+  const mean = (i: number): number => layers.reduce((t, layer) => t + layer[i]! / heads, 0) / layers.length;
+  const [onDigits, total] = [mean(0), mean(1)];
+  return { digits: onDigits / count, filler: (total - onDigits) / (tokens - count) };
 }
 
 function gcd(a: number, b: number): number {

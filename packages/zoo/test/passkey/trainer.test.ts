@@ -2,6 +2,7 @@
 import { full } from '@infinigrad/tensor';
 import {
   evaluatePasskey,
+  evaluatePasskeyAsync,
   memoryBytes,
   PasskeyTrainer,
   passkeyRecipe,
@@ -40,6 +41,16 @@ describe('PasskeyTrainer', () => {
       expect(reports[0]!.gates).toHaveLength(variant === 'published' ? 2 : 1);
       const after = values(trainer);
       for (const name of Object.keys(before)) expect(after[name], name).not.toEqual(before[name]);
+    });
+
+  for (const variant of passkeyVariants)
+    test(`${variant}: waiting for each report gives the same numbers`, async () => {
+      const recipe = passkeyRecipe(variant, tiny);
+      const [atOnce, waiting] = [new PasskeyTrainer(recipe), new PasskeyTrainer(recipe)];
+      const reports = [];
+      for await (const report of waiting.runAsync()) reports.push(report);
+      expect(reports).toEqual([...atOnce.run()]);
+      expect(values(waiting)).toEqual(values(atOnce));
     });
 
   test('stopped and resumed it ends at the same bits', () => {
@@ -92,7 +103,7 @@ describe('PasskeyTrainer', () => {
 });
 
 describe('evaluatePasskey', () => {
-  test('reports each length and position with one size of state, and the same numbers again', () => {
+  test('reports each length and position with one size of state, and the same numbers again', async () => {
     const recipe = passkeyRecipe('gated', tiny);
     const { model } = new PasskeyTrainer(recipe);
     const cells = (): ReturnType<typeof evaluatePasskey> =>
@@ -109,6 +120,10 @@ describe('evaluatePasskey', () => {
     // one layer, two heads of size 4: 2 · (4·4 + 4) numbers
     expect(new Set(list.map((c) => c.stateBytes))).toEqual(new Set([160]));
     expect([...cells()]).toEqual(list);
+    const waitedFor = [];
+    const options = { multiples: [1, 4], samples: 4, seed: 3, clock: () => 0 };
+    for await (const cell of evaluatePasskeyAsync(model, recipe, options)) waitedFor.push(cell);
+    expect(waitedFor).toEqual(list);
     expect(memoryBytes([null])).toBe(0);
   });
 });
