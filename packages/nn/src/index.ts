@@ -15,4 +15,12 @@ export * from './losses.ts';
 export * from './optim/adamw.ts';
 export { clipGradNorm, gradNorm } from './optim/clip.ts';
 export * from './optim/schedule.ts';
-export type { GroupSettings, ParameterGroup, ResolvedGroup } from './optim/groups.ts';
+export type {
+  AdamWGroupSettings,
+  GroupSettings,
+  ParameterGroup,
+  Parameters,
+  ResolvedGroup,
+} from './optim/groups.ts';
+export { Optimizer, type OptimizerOptions, type ParameterUpdate, type Updated } from './optim/optimizer.ts';
+export type { OptimizerState, StateSlot, StateSlots, StateTensors } from './optim/states.ts';

@@ -1,44 +1,60 @@
 /** Parameter groups: which parameters an optimizer updates, and with which settings. */
-import { ValueError } from '@infinigrad/tensor';
+import { IndexError, ValueError } from '@infinigrad/tensor';
 import { Parameter } from '../parameter.ts';
 
-/** Settings that a group can have of its own. */
+/** Settings that every group has. */
 export interface GroupSettings {
   readonly learningRate: number;
+  /** Passed over by every step: neither updated nor counted in the norm of the gradients. Default false. */
+  readonly frozen?: boolean;
+}
+
+/** Parameters with settings that differ from the optimizer's; what is left out is as there. */
+export type ParameterGroup<S extends GroupSettings = AdamWGroupSettings> = Partial<S> & {
+  readonly params: Iterable<Parameter>;
+  readonly name?: string;
+};
+
+/** A group with all its settings. */
+export type ResolvedGroup<S extends GroupSettings = AdamWGroupSettings> = S & {
+  readonly params: readonly Parameter[];
+  readonly name: string;
+};
+
+/** What optimizers are made over: parameters, or groups of them. */
+export type Parameters<S extends GroupSettings> = Iterable<Parameter> | readonly ParameterGroup<S>[];
+
+/** Settings of a group in Adam and its kin. */
+export interface AdamWGroupSettings extends GroupSettings {
   readonly weightDecay: number;
   /** Decay rates of the running means of the gradient and of its square. */
   readonly betas: readonly [number, number];
   readonly eps: number;
 }
 
-/** Parameters with settings that differ from the optimizer's; what is left out is as there. */
-export interface ParameterGroup extends Partial<GroupSettings> {
-  readonly params: Iterable<Parameter>;
-  readonly name?: string;
-}
+/** Throws a ValueError that names the group where the condition does not hold. */
+export type Check = (holds: boolean, problem: string) => void;
 
-/** A group with all its settings. */
-export interface ResolvedGroup extends GroupSettings {
-  readonly params: readonly Parameter[];
-  readonly name: string;
-}
+/** Looks at the settings of one group. A method's type, so that every optimizer is an `Optimizer`. */
+export type SettingsCheck<S extends GroupSettings> = { look(settings: S, check: Check): void }['look'];
 
 /** @throws ValueError for no parameters, one named twice, or settings out of range */
-export function resolveGroups(
+export function resolveGroups<S extends GroupSettings>(
   op: string,
-  params: Iterable<Parameter> | readonly ParameterGroup[],
-  defaults: GroupSettings,
-): ResolvedGroup[] {
-  const list = [...params] as readonly (Parameter | ParameterGroup)[];
+  params: Parameters<S>,
+  defaults: S,
+  checkOwn: SettingsCheck<S>,
+): ResolvedGroup<S>[] {
+  const list = [...params] as readonly (Parameter | ParameterGroup<S>)[];
   const plain = list.filter((item) => item instanceof Parameter);
   if (plain.length > 0 && plain.length < list.length)
     throw new ValueError(op, 'takes parameters or parameter groups, not both in one list');
-  const groups = plain.length > 0 ? [{ params: plain }] : (list as readonly ParameterGroup[]);
+  const groups = plain.length > 0 ? [{ params: plain }] : (list as readonly ParameterGroup<S>[]);
   for (const { params: given } of groups)
     if (typeof (given as Iterable<Parameter> | undefined)?.[Symbol.iterator] !== 'function')
       throw new ValueError(op, 'takes parameters, or groups with a list of them as params');
   const seen = new Set<Parameter>();
-  const resolved = groups.map((group, i): ResolvedGroup => {
+  const resolved = groups.map((group, i) => {
     const { params: given, name = String(i), ...own } = group as ParameterGroup;
     const members = [...given];
     for (const parameter of members) {
@@ -50,30 +66,63 @@ export function resolveGroups(
         });
       seen.add(parameter);
     }
-    const settings = { ...defaults, ...own };
-    checkSettings(op, name, settings);
+    const settings = withOwn(op, name, defaults, own as Partial<S>, checkOwn);
     return { ...settings, params: members, name };
   });
   if (seen.size === 0) throw new ValueError(op, 'needs at least one parameter');
   return resolved;
 }
 
-function checkSettings(
+/** Settings with some of them changed. @throws ValueError where one is unknown or out of range */
+export function withOwn<S extends GroupSettings>(
   op: string,
   name: string,
-  { learningRate, weightDecay, betas, eps }: GroupSettings,
-): void {
-  const check = (holds: boolean, problem: string): void => {
+  settings: S,
+  own: Partial<S>,
+  checkOwn: SettingsCheck<S>,
+): S {
+  const check: Check = (holds, problem) => {
     if (!holds) throw new ValueError(op, `${problem} (group ${name})`);
   };
+  const unknown = Object.keys(own).filter((key) => key !== 'frozen' && !Object.hasOwn(settings, key));
+  check(unknown.length === 0, `there is no setting ${unknown.join(', ')}`);
+  const given = Object.entries(own).filter(([, value]) => value !== undefined);
+  const all = { ...settings, ...Object.fromEntries(given) };
   check(
-    learningRate >= 0 && learningRate < Infinity,
-    `learningRate must be a number ≥ 0, got ${learningRate}`,
+    all.learningRate >= 0 && all.learningRate < Infinity,
+    `learningRate must be a number ≥ 0, got ${all.learningRate}`,
   );
-  check(weightDecay >= 0 && weightDecay < Infinity, `weightDecay must be a number ≥ 0, got ${weightDecay}`);
+  checkOwn(all, check);
+  return all;
+}
+
+/** The place of a group. @param group its place or its name */
+export function placeOf(
+  op: string,
+  groups: readonly { readonly name: string }[],
+  group: number | string,
+): number {
+  const at = typeof group === 'number' ? group : groups.findIndex(({ name }) => name === group);
+  if (!groups[at])
+    throw new IndexError(op, `there is no group ${group}`, {
+      hint: `groups: ${groups.map(({ name }) => name).join(', ')}`,
+    });
+  return at;
+}
+
+/** Checks of settings that several optimizers share. */
+export const notNegative = (check: Check, name: string, value: number): void =>
+  check(value >= 0 && value < Infinity, `${name} must be a number ≥ 0, got ${value}`);
+export const fraction = (check: Check, name: string, value: number): void =>
+  check(value >= 0 && value < 1, `${name} must lie in [0, 1), got ${value}`);
+export const positive = (check: Check, name: string, value: number): void =>
+  check(value > 0 && value < Infinity, `${name} must be a number > 0, got ${value}`);
+
+export const checkAdamW: SettingsCheck<AdamWGroupSettings> = ({ weightDecay, betas, eps }, check) => {
+  notNegative(check, 'weightDecay', weightDecay);
   check(
     betas.length === 2 && betas.every((beta) => beta >= 0 && beta < 1),
     `betas must lie in [0, 1), got ${betas.join(', ')}`,
   );
-  check(eps >= 0 && eps < Infinity, `eps must be a number ≥ 0, got ${eps}`);
-}
+  notNegative(check, 'eps', eps);
+};

@@ -1,0 +1,344 @@
+/** What all optimizers share: groups, the norm of the gradients, a step that changes everything or nothing, the state. */
+import { enableGrad, noGrad } from '@infinigrad/autograd';
+import { scope, ShapeError, Tensor, ValueError } from '@infinigrad/tensor';
+import type { Parameter } from '../parameter.ts';
+import { checkMaxNorm, clipFactor, clipFactorLater, squaredNorms } from './clip.ts';
+import {
+  placeOf,
+  resolveGroups,
+  withOwn,
+  type GroupSettings,
+  type Parameters,
+  type ResolvedGroup,
+  type SettingsCheck,
+} from './groups.ts';
+import type { Schedule } from './schedule.ts';
+import {
+  ParameterStates,
+  readStates,
+  refuseState,
+  type OptimizerState,
+  type StateSlots,
+  type StateTensors,
+} from './states.ts';
+
+/** Options of every optimizer, for all its groups together. */
+export interface OptimizerOptions {
+  /** Gradients are scaled down together where their common 2-norm is above this. Default: never. */
+  readonly maxGradNorm?: number;
+  /** Elements of gradients are brought into [-maxGradValue, maxGradValue]. Default: never. Not together with maxGradNorm. */
+  readonly maxGradValue?: number;
+  /** Factor of all learning rates at a step, counted from 0. Default 1 throughout. */
+  readonly schedule?: Schedule;
+}
+
+/** One parameter's part of a step. */
+export interface ParameterUpdate<S extends GroupSettings> {
+  readonly parameter: Parameter;
+  /** In the parameter's dtype. What counts is this times `gradientScale`. */
+  readonly gradient: Tensor;
+  readonly gradientScale: number;
+  readonly group: ResolvedGroup<S>;
+  /** Of the group, schedule included. */
+  readonly learningRate: number;
+  /** Updates this parameter has had, counting this one. */
+  readonly steps: number;
+  readonly state: StateTensors;
+}
+
+/** What an update gives. */
+export interface Updated {
+  /** Row-major, of the parameter's shape; it is rounded to the parameter's dtype. */
+  readonly value: Tensor;
+  readonly state: StateTensors;
+}
+
+export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
+  /** The class's name, for errors. */
+  protected readonly op: string;
+  /** Steps taken. */
+  stepCount = 0;
+  /** The common 2-norm of all gradients at the last step, before clipping; null before the first, and on a GPU. */
+  lastGradNorm: number | null = null;
+  #groups: readonly ResolvedGroup<S>[];
+  readonly #check: SettingsCheck<S>;
+  readonly #maxGradNorm: number | undefined;
+  readonly #maxGradValue: number | undefined;
+  readonly #schedule: Schedule;
+  readonly #states = new ParameterStates();
+  /** Weight of what has been accumulated into the gradients. */
+  #accumulated = 0;
+
+  /** @throws ValueError for no parameters, one named twice, or settings out of range */
+  protected constructor(
+    op: string,
+    params: Parameters<S>,
+    defaults: S,
+    check: SettingsCheck<S>,
+    { maxGradNorm, maxGradValue, schedule = () => 1 }: OptimizerOptions,
+  ) {
+    if (maxGradNorm !== undefined) checkMaxNorm(op, maxGradNorm);
+    if (maxGradValue !== undefined && !(maxGradValue > 0))
+      throw new ValueError(op, `maxGradValue must be > 0, got ${maxGradValue}`);
+    if (maxGradNorm !== undefined && maxGradValue !== undefined)
+      throw new ValueError(op, 'takes maxGradNorm or maxGradValue, not both');
+    this.op = op;
+    this.#groups = resolveGroups(op, params, defaults, check);
+    this.#check = check;
+    this.#maxGradNorm = maxGradNorm;
+    this.#maxGradValue = maxGradValue;
+    this.#schedule = schedule;
+  }
+
+  /** The tensors that are kept of a parameter between steps. */
+  protected abstract slots(parameter: Parameter, group: ResolvedGroup<S>): StateSlots;
+
+  /** A parameter's next value and state. Called without recording gradients, in a scope that fuses. */
+  protected abstract update(update: ParameterUpdate<S>): Updated;
+
+  /** All updates of a step, in their order; for optimizers whose updates look at each other. */
+  protected *updateAll(updates: readonly ParameterUpdate<S>[]): Iterable<Updated> {
+    for (const update of updates) yield this.update(update);
+  }
+
+  /** With all their settings. */
+  get groups(): readonly ResolvedGroup<S>[] {
+    return this.#groups;
+  }
+
+  /** The first group's learning rate for the step to come, schedule included. */
+  get learningRate(): number {
+    return this.learningRateAt();
+  }
+
+  /** Every parameter, through all groups. */
+  get parameters(): Parameter[] {
+    return this.#groups.flatMap(({ params }) => params);
+  }
+
+  /**
+   * The learning rate of a group, schedule included.
+   * @param group its place or its name. Default 0
+   * @param step counted from 0. Default: the step to come
+   * @throws IndexError where there is no such group
+   */
+  learningRateAt(group: number | string = 0, step = this.stepCount): number {
+    const at = placeOf(`${this.op}.learningRateAt`, this.#groups, group);
+    return this.#rate(this.#groups[at]!, step);
+  }
+
+  /**
+   * Changes settings of a group from the next step on: its learning rate, or whether it is frozen.
+   * @param group its place or its name
+   * @throws IndexError where there is no such group; ValueError for settings that are unknown or out of range
+   */
+  configure(group: number | string, settings: Partial<S>): void {
+    const op = `${this.op}.configure`;
+    const at = placeOf(op, this.#groups, group);
+    const { params, name, ...before } = this.#groups[at]!;
+    const after = withOwn(op, name, before as unknown as S, settings, this.#check);
+    this.#groups = this.#groups.with(at, { ...after, params, name });
+  }
+
+  /** Forgets the gradients of all parameters. */
+  zeroGrad(): void {
+    for (const parameter of this.parameters) parameter.grad = null;
+    this.#accumulated = 0;
+  }
+
+  /**
+   * One training step: forward, backward, clip, update. The gradients are forgotten afterwards. A scope: what `f` makes is
+   * given back when the step ends; `keep` what else you need of it.
+   * @param f computes the loss, a single number
+   * @returns the loss, without history
+   * @throws ValueError where the loss or the gradients' norm is not finite; parameters and state are then as before. On a GPU
+   * neither is read: the loss shows it
+   */
+  minimize(f: () => Tensor): Tensor {
+    return scope(() => {
+      this.zeroGrad();
+      try {
+        const op = `${this.op}.minimize`;
+        const loss = this.#backward(op, f, 1);
+        this.#update(op);
+        return loss;
+      } finally {
+        this.zeroGrad();
+      }
+    });
+  }
+
+  /**
+   * Adds the gradients of a part of a batch, weighted; the next `step` takes their weighted mean. Where `f` gives the mean
+   * over a part's tokens and `weight` is their number, that is the gradient of the mean over the whole batch.
+   * @param f computes the part's loss, a single number
+   * @param weight of the part, > 0. Default 1
+   * @returns the part's loss, without history
+   * @throws ValueError where the loss is not finite, or for another weight; the gradients are then as before
+   */
+  accumulate(f: () => Tensor, weight = 1): Tensor {
+    const op = `${this.op}.accumulate`;
+    if (!(weight > 0 && weight < Infinity))
+      throw new ValueError(op, `weight must be a number > 0, got ${weight}`);
+    return scope(() => {
+      if (this.#accumulated === 0) this.zeroGrad();
+      const loss = this.#backward(op, f, weight);
+      this.#accumulated += weight;
+      return loss;
+    });
+  }
+
+  #backward(op: string, f: () => Tensor, weight: number): Tensor {
+    const loss = enableGrad(f);
+    if (!(loss instanceof Tensor) || loss.size !== 1)
+      throw new ShapeError(op, 'the loss must be a single number', {
+        operands: loss instanceof Tensor ? [loss] : [],
+        hint: 'take its mean',
+      });
+    if (loss.backend.synchronous) this.#checkLoss(op, loss.itemSync());
+    const seed = weight === 1 ? undefined : noGrad(() => loss.detach().mul(0).add(weight));
+    loss.backward(seed, { consume: true });
+    return loss.detach();
+  }
+
+  #checkLoss(op: string, value: number): void {
+    if (!Number.isFinite(value))
+      throw new ValueError(op, `the loss is ${value} at step ${this.stepCount + 1}`, {
+        hint: 'nothing was changed',
+      });
+  }
+
+  /**
+   * Updates every parameter that has a gradient. The gradients stay as they are, but for those that were accumulated, which
+   * are forgotten.
+   * @throws ValueError where their norm is not finite; nothing is then changed
+   */
+  step(): void {
+    scope(() => this.#update(`${this.op}.step`));
+    if (this.#accumulated > 0) this.zeroGrad();
+  }
+
+  /** For `loadStateDict`, or a file. */
+  stateDict(): OptimizerState {
+    return { step: this.stepCount, tensors: this.#states.save(this.parameters) };
+  }
+
+  /**
+   * Goes on from a state of an optimizer over the same parameters in the same order.
+   * @throws ValueError that lists what is missing, unexpected or does not fit; nothing is then changed
+   */
+  loadStateDict({ step, tensors }: OptimizerState): void {
+    const problems: string[] = [];
+    if (!Number.isInteger(step) || step < 0) problems.push(`step ${step} is not an integer ≥ 0`);
+    const left = new Set(Object.keys(tensors));
+    const groupOf = new Map(this.#groups.flatMap((group) => group.params.map((p) => [p, group] as const)));
+    const slotsOf = (parameter: Parameter): StateSlots => this.slots(parameter, groupOf.get(parameter)!);
+    const loaded = readStates(this.parameters, slotsOf, tensors, left, problems);
+    if (left.size > 0) problems.push(`unexpected ${[...left].join(', ')}`);
+    refuseState(`${this.op}.loadStateDict`, problems);
+    this.stepCount = step;
+    this.lastGradNorm = null;
+    for (const parameter of this.parameters) this.#states.set(parameter, loaded.get(parameter) ?? null);
+  }
+
+  #rate(group: ResolvedGroup<S>, step: number): number {
+    return group.learningRate * this.#schedule(step);
+  }
+
+  #update(op: string): void {
+    const active = this.#groups.filter(({ frozen }) => !frozen);
+    const rates = active.map((group) => this.#rate(group, this.stepCount));
+    for (const rate of rates)
+      if (!(rate >= 0 && rate < Infinity))
+        throw new ValueError(op, `the learning rate is ${rate} at step ${this.stepCount + 1}`, {
+          hint: 'look at the schedule',
+        });
+    const held = active.flatMap(({ params }) => params.filter(({ grad }) => grad !== null));
+    const gradients = held.map(({ grad }) => grad!);
+    const share = this.#accumulated > 0 ? 1 / this.#accumulated : 1;
+    const readable = gradients.every(({ backend }) => backend.synchronous);
+    const norm = readable ? share * this.#gradientNorm(op, held) : null;
+    noGrad(() => {
+      const { scale, adjust } = this.#clipping(gradients, share, norm);
+      const updates = active.flatMap((group, i) =>
+        group.params.flatMap((parameter) => {
+          if (!parameter.grad) return [];
+          const state = this.#states.get(parameter);
+          return [
+            {
+              parameter,
+              group,
+              learningRate: rates[i]!,
+              gradientScale: scale,
+              steps: (state?.steps ?? 0) + 1,
+            },
+          ];
+        }),
+      );
+      const lazily = updates.map((update) => this.#lazy(update, adjust));
+      const results = this.updateAll(lazily)[Symbol.iterator]();
+      for (const { parameter, steps } of updates)
+        scope(
+          () => {
+            const { value, state } = results.next().value as Updated;
+            parameter.adopt(value.dtype === parameter.dtype ? value : value.cast(parameter.dtype));
+            this.#states.set(parameter, { steps, tensors: state });
+          },
+          { fuse: true },
+        );
+    });
+    this.stepCount++;
+    this.lastGradNorm = norm;
+  }
+
+  /** Gradient and state are made when they are asked for, in the scope of the parameter's own update. */
+  #lazy(
+    update: Omit<ParameterUpdate<S>, 'gradient' | 'state'>,
+    adjust: (gradient: Tensor) => Tensor,
+  ): ParameterUpdate<S> {
+    const { parameter, group } = update;
+    const states = this.#states;
+    const slots = (): StateSlots => this.slots(parameter, group);
+    return {
+      ...update,
+      get gradient(): Tensor {
+        return adjust(parameter.grad!);
+      },
+      get state(): StateTensors {
+        return states.of(parameter, slots()).tensors;
+      },
+    };
+  }
+
+  /** The common factor of all gradients, and what else is done to each. */
+  #clipping(
+    gradients: readonly Tensor[],
+    share: number,
+    norm: number | null,
+  ): { scale: number; adjust: (gradient: Tensor) => Tensor } {
+    const [mostNorm, mostValue] = [this.#maxGradNorm, this.#maxGradValue];
+    if (mostValue !== undefined)
+      return {
+        scale: 1,
+        adjust: (g) => (share === 1 ? g : g.mul(share)).minimum(mostValue).maximum(-mostValue),
+      };
+    if (mostNorm === undefined || gradients.length === 0) return { scale: share, adjust: (g) => g };
+    if (norm !== null) return { scale: share * clipFactor(norm, mostNorm), adjust: (g) => g };
+    const later = clipFactorLater(gradients, mostNorm / share);
+    return { scale: share, adjust: (g) => g.mul(later) };
+  }
+
+  #gradientNorm(op: string, held: readonly Parameter[]): number {
+    const squares = squaredNorms(held.map(({ grad }) => grad!));
+    const norm = Math.sqrt(squares.reduce((a, b) => a + b, 0));
+    if (!Number.isFinite(norm)) {
+      const culprit = held[squares.findIndex((square) => !Number.isFinite(square))];
+      const where = culprit ? ', first in the parameter' : '';
+      throw new ValueError(op, `the norm of the gradients is ${norm} at step ${this.stepCount + 1}${where}`, {
+        operands: culprit ? [culprit] : [],
+        hint: 'nothing was changed',
+      });
+    }
+    return norm;
+  }
+}
