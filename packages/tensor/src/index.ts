@@ -34,6 +34,7 @@ export * from './backends/backend.ts';
 export * from './backends/registry.ts';
 export * from './random/key.ts';
 export * from './settings.ts';
+export { writeInPlace } from './write.ts';
 export type { ThreadStats } from './backends/wasm/backend.ts';
 export * from './io/safetensors.ts';
 export { readNpy, writeNpy, type NpyOptions } from './io/npy.ts';

@@ -51,6 +51,11 @@ export interface Backend {
    */
   onMove?: ((claim: object, out: boolean) => void) | undefined;
   run(call: KernelCall): void;
+  /**
+   * Copies the elements of one view to the places of another, in another buffer; both of one shape and dtype. Absent where
+   * buffers cannot be changed.
+   */
+  copyInto?(from: BufferView, to: BufferView): void;
   /** Resolves when all that was asked for has been done. */
   sync(): Promise<void>;
 }

@@ -1,10 +1,13 @@
 /** The reference backend: typed-array loops in plain JavaScript. Slow, and obviously right. */
 import { allocateArray, type DType, type TypedArray } from '../../dtype.ts';
 import { recordOf, type OpName, type StructuredOp } from '../../ops/table.ts';
-import type { Backend, BackendBuffer, KernelCall } from '../backend.ts';
+import type { ElementwiseRecord } from '../../ops/record.ts';
+import type { Backend, BackendBuffer, BufferView, KernelCall } from '../backend.ts';
 import { runElementwise } from './elementwise.ts';
 import { structuredKernels } from './kernels/index.ts';
 import { runReduction } from './reduction.ts';
+
+const clone = recordOf('clone') as ElementwiseRecord;
 
 export class JsBackend implements Backend {
   readonly name = 'js';
@@ -43,6 +46,10 @@ export class JsBackend implements Backend {
     if (record.kind === 'elementwise') runElementwise(call, record);
     else if (record.kind === 'reduction') runReduction(call, record);
     else structuredKernels[call.op as StructuredOp](call);
+  }
+
+  copyInto(from: BufferView, to: BufferView): void {
+    runElementwise({ op: 'clone', record: clone, inputs: [from], output: to, attrs: {} }, clone);
   }
 
   async sync(): Promise<void> {}

@@ -2,12 +2,13 @@
 import { bytesPerElement, type DType, type TypedArray } from '../../dtype.ts';
 import { BackendError } from '../../errors.ts';
 import { recordOf, type FusedOp, type OpName, type StructuredOp } from '../../ops/table.ts';
-import type { Backend, BackendBuffer, KernelCall } from '../backend.ts';
+import type { Backend, BackendBuffer, BufferView, KernelCall } from '../backend.ts';
 import { i32, i32x4, ModuleBuilder, v128 } from './assembler/index.ts';
 import { runElementwise } from './elementwise.ts';
 import { arrayOver, runFallback } from './fallback.ts';
 import type { Heap, HeapOptions, HeapStats, Home, WasmBuffer } from './heap.ts';
 import { validates } from './host.ts';
+import { copyElements } from './indexing/copy.ts';
 import { runReduction } from './reduction.ts';
 import { Engine } from './engine.ts';
 import { fusedKernels, structuredKernels } from './structured.ts';
@@ -148,6 +149,14 @@ export class WasmBackend implements Backend {
       });
     this.fallbacks.set(call.op, (this.fallbacks.get(call.op) ?? 0) + 1);
     runFallback(this.#heap, call);
+  }
+
+  copyInto(from: BufferView, to: BufferView): void {
+    this.#heap.beginRun();
+    const buffers = [from, to].map(({ buffer }) => buffer as WasmBuffer);
+    for (const buffer of buffers) if (buffer.home.block) this.#heap.touch(buffer);
+    for (const buffer of buffers) this.#heap.touch(buffer);
+    copyElements(this.#engine, from, to);
   }
 
   async sync(): Promise<void> {}
