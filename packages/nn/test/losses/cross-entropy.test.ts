@@ -14,7 +14,7 @@ import {
   type Tensor,
 } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
-import { expectNumbers, lines, numbers, sum } from './support.ts';
+import { expectNumbers, lines, numbers, sum } from '../support.ts';
 
 const dtype = 'f64' as const;
 const reductions = ['mean', 'sum', 'none'] as const;
