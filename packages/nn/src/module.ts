@@ -1,28 +1,19 @@
 /** Modules: trees of parameters with names, a training flag, and a state that can be saved and loaded. */
-import { isFloat, sameShape, Tensor, ValueError } from '@infinigrad/tensor';
-import { Parameter } from './parameter.ts';
-
-export interface LoadOptions {
-  /** Refuse a state that lacks a parameter or holds one too many. Default true. */
-  readonly strict?: boolean;
-}
-
-export interface LoadReport {
-  /** Parameters that the state does not hold. */
-  readonly missing: string[];
-  /** Entries of the state that name no parameter. */
-  readonly unexpected: string[];
-}
+import type { Tensor } from '@infinigrad/tensor';
+import { copyOf } from './copy.ts';
+import { hookAfter, hookBefore, type AfterForward, type BeforeForward } from './hooks.ts';
+import { moveTo, moveToLater, type MoveOptions } from './move.ts';
+import type { ModuleBuffer, Parameter } from './parameter.ts';
+import { pick, type NamePattern } from './pattern.ts';
+import { loadState, persistentLeaves, type LoadOptions, type LoadReport } from './state.ts';
+import { childrenOf, survey, TreeNode, type Leaf } from './tree.ts';
 
 /**
- * Base class of everything with parameters. Parameters and modules are found in the fields of an instance, also
+ * Base class of everything with parameters. Parameters, buffers and modules are found in the fields of an instance, also
  * inside arrays and plain objects; a name is the path to it, `layers.0.attention.qProj.weight`. Fields whose names
  * start with `#` are not seen.
  */
-export abstract class Module {
-  /** Whether layers that behave otherwise in training (dropout) should. Set with `train` and `eval`. */
-  training = true;
-
+export abstract class Module extends TreeNode {
   /** Sets `training` here and in every module below. */
   train(mode = true): this {
     for (const module of this.namedModules().values()) module.training = mode;
@@ -36,9 +27,7 @@ export abstract class Module {
 
   /** Every parameter by its path. One that can be reached twice has the first name only. Inside `functionalCall`, what stands in for it. */
   namedParameters(): Map<string, Parameter> {
-    const found = new Map<string, Parameter>();
-    visit(this, (name, part) => !(part instanceof Module) && found.set(name, part));
-    return found;
+    return tensorsOf<Parameter>(this, 'parameter');
   }
 
   /** Every parameter once, in the order of `namedParameters`. */
@@ -46,131 +35,134 @@ export abstract class Module {
     return [...this.namedParameters().values()];
   }
 
-  /** This module (under the name '') and every module below, by its path; each once. */
-  namedModules(): Map<string, Module> {
-    const found = new Map<string, Module>();
-    visit(this, (name, part) => part instanceof Module && found.set(name, part));
-    return found;
+  /** Every buffer by its path, persistent or not. Inside `functionalCall`, what stands in for it. */
+  namedBuffers(): Map<string, ModuleBuffer> {
+    return tensorsOf<ModuleBuffer>(this, 'buffer');
   }
 
-  /** The values of all parameters as they are now, without history; later updates do not change them. */
-  stateDict(): Record<string, Tensor> {
-    return Object.fromEntries(
-      [...this.namedParameters()].map(([name, parameter]) => [name, parameter.detach()]),
-    );
+  /** Every buffer once, in the order of `namedBuffers`. */
+  buffers(): ModuleBuffer[] {
+    return [...this.namedBuffers().values()];
+  }
+
+  /** This module (under the name '') and every module below, by its path; each once. */
+  namedModules(): Map<string, Module> {
+    return survey(this).nodes as Map<string, Module>;
+  }
+
+  /** This module and every module below, in the order of `namedModules`. */
+  modules(): Module[] {
+    return [...this.namedModules().values()];
+  }
+
+  /** The modules in the fields of this one, not those below them, by their paths; each once. */
+  namedChildren(): Map<string, Module> {
+    return childrenOf(this) as Map<string, Module>;
+  }
+
+  /** The modules in the fields of this one, in the order of `namedChildren`. */
+  children(): Module[] {
+    return [...this.namedChildren().values()];
+  }
+
+  /** Calls `f` with every module, this one last, as PyTorch's `apply`. */
+  apply(f: (module: Module, name: string) => void): this {
+    for (const [name, module] of [...this.namedModules()].reverse()) f(module, name);
+    return this;
   }
 
   /**
-   * Gives parameters the values of a state, converted to their dtypes. Nothing is changed where it throws.
-   * @returns what was left out, on either side (empty lists in strict mode)
-   * @throws ValueError that lists every shape that does not fit and, in strict mode, all that is missing or unexpected
+   * Parameters stop needing gradients, so that none are computed and optimizers pass over them.
+   * @param which all unless told: `freeze('layers.0')`, `freeze(/bias$/)`
+   * @returns the names of the parameters meant
+   * @throws ValueError for a pattern that fits no parameter
    */
-  loadStateDict(state: Readonly<Record<string, Tensor>>, { strict = true }: LoadOptions = {}): LoadReport {
-    const named = this.namedParameters();
-    const missing = [...named.keys()].filter((name) => !Object.hasOwn(state, name));
-    const unexpected = Object.keys(state).filter((name) => !named.has(name));
-    const pairs = [...named].flatMap(([name, parameter]) =>
-      Object.hasOwn(state, name) ? [{ name, parameter, value: state[name]! }] : [],
-    );
-    const mismatched = pairs
-      .filter(({ parameter, value }) => !isFloat(value.dtype) || !sameShape(value.shape, parameter.shape))
-      .map(
-        ({ name, parameter, value }) =>
-          `${name} (parameter ${describe(parameter)}, state ${describe(value)})`,
-      );
-    const problems = [
-      ...(strict && missing.length > 0 ? [`missing ${missing.join(', ')}`] : []),
-      ...(strict && unexpected.length > 0 ? [`unexpected ${unexpected.join(', ')}`] : []),
-      ...(mismatched.length > 0 ? [`mismatched ${mismatched.join(', ')}`] : []),
-    ];
-    if (problems.length > 0)
-      throw new ValueError('loadStateDict', problems.join('; '), {
-        hint:
-          mismatched.length > 0 ? 'was the model made with the same sizes?' : 'strict: false loads what fits',
-      });
-    const values = pairs.map(({ parameter, value }) => value.detach().cast(parameter.dtype));
-    pairs.forEach(({ parameter }, i) => parameter.assign(values[i]!));
-    return { missing, unexpected };
+  freeze(which?: NamePattern): string[] {
+    return setRequiresGrad(this, 'freeze', which, false);
+  }
+
+  /** Undoes `freeze`. */
+  unfreeze(which?: NamePattern): string[] {
+    return setRequiresGrad(this, 'unfreeze', which, true);
+  }
+
+  /**
+   * Calls `hook` after each call of this module's `forward`, with the inputs and the output; what it returns, unless that is
+   * undefined, takes the output's place. A `forward` that calls itself is one call.
+   * @returns what takes the hook off
+   * @throws ValueError where the module has no `forward`
+   */
+  onForward<M extends Module>(this: M, hook: AfterForward<M>): () => void {
+    return hookAfter(this, hook);
+  }
+
+  /** Calls `hook` before each call of this module's `forward`; an array that it returns takes the place of the inputs. */
+  beforeForward<M extends Module>(this: M, hook: BeforeForward<M>): () => void {
+    return hookBefore(this, hook);
+  }
+
+  /** The values of all parameters and persistent buffers as they are now, without history; later updates do not change them. */
+  stateDict(): Record<string, Tensor> {
+    return Object.fromEntries(persistentLeaves(this).map(({ name, tensor }) => [name, tensor.detach()]));
+  }
+
+  /**
+   * Gives parameters and buffers the values of a state, converted to their dtypes and brought to their backends. Nothing is changed
+   * where it throws, and nothing waits. An entry under any name of a tied parameter will do.
+   * @returns what was left out, on either side
+   * @throws StateError (a ValueError with the report) that lists all that does not fit and, in strict mode, all that is missing or
+   * unexpected
+   */
+  loadStateDict(state: Readonly<Record<string, Tensor>>, options: LoadOptions = {}): LoadReport {
+    return loadState(this, state, options);
   }
 
   /** The number of numbers in all parameters together; shared ones count once. */
   numParameters(): number {
     return this.parameters().reduce((total, { size }) => total + size, 0);
   }
+
+  /**
+   * A module of the same class with parameters and buffers of its own (tied ones stay tied), of the same values. Arrays, plain
+   * objects and modules in its fields are copied too, all else is shared; hooks and gradients stay behind. Elements are shared until
+   * either side changes them. Not for classes with `#private` fields, nor for those that hold functions bound to themselves.
+   */
+  deepCopy(): this {
+    return copyOf(this);
+  }
+
+  /**
+   * Parameters and buffers, and gradients, become those of another dtype or backend; they stay the same objects, so that optimizers
+   * keep them. Integer buffers keep their dtypes.
+   * @throws BackendError where a backend is not at hand, or what lies on one cannot be read at once (`toAsync` waits)
+   */
+  to(options: MoveOptions): this {
+    moveTo(this, options);
+    return this;
+  }
+
+  /** As `to`, also from backends whose elements are not in this process's memory. */
+  async toAsync(options: MoveOptions): Promise<this> {
+    await moveToLater(this, options);
+    return this;
+  }
 }
 
-function describe({ shape, dtype }: Tensor): string {
-  return `[${shape.join(', ')}] ${dtype}`;
+function tensorsOf<T extends Tensor>(module: Module, kind: Leaf['kind']): Map<string, T> {
+  const found = new Map<string, T>();
+  for (const leaf of survey(module).leaves.values())
+    if (leaf.kind === kind) found.set(leaf.name, leaf.tensor as T);
+  return found;
 }
 
-/** A field, or an element of an array, that holds a parameter. */
-export interface Place {
-  readonly holder: Record<string, unknown>;
-  readonly key: string;
-}
-
-/** Where tensors stand in the place of parameters, by what holds them. */
-const standIns = new WeakMap<object, Set<string>>();
-
-/** Puts a tensor in the place of a parameter; the function returned puts back what was there. */
-export function standIn({ holder, key }: Place, value: Tensor): () => void {
-  const before = holder[key];
-  const keys = standIns.get(holder) ?? new Set();
-  const first = !keys.has(key);
-  standIns.set(holder, keys.add(key));
-  holder[key] = value;
-  return () => {
-    holder[key] = before;
-    if (first) keys.delete(key);
-  };
-}
-
-/** Where the parameters of a module stand, by their names in `namedParameters`. */
-export function parameterPlaces(module: Module): Map<string, { parameter: Tensor; at: Place[] }> {
-  const places = new Map<string, { parameter: Tensor; at: Place[] }>();
-  const names = new Map<Tensor, string>();
-  visit(
-    module,
-    (name, part) => {
-      if (part instanceof Module) return;
-      names.set(part, name);
-      places.set(name, { parameter: part, at: [] });
-    },
-    (parameter, place) => places.get(names.get(parameter)!)!.at.push(place),
-  );
-  return places;
-}
-
-/**
- * Parameters (or what stands in for them) and modules below `root` and itself, in the order of fields, each once and under its
- * first name.
- * @param standing sees every place where a parameter stands
- */
-function visit(
-  root: Module,
-  found: (name: string, part: Parameter | Module) => void,
-  standing?: (parameter: Parameter, place: Place) => void,
-): void {
-  const seen = new Set<object>();
-  const isParameter = (value: unknown, holder: object, key: string): value is Parameter =>
-    value instanceof Parameter || (value instanceof Tensor && standIns.get(holder)?.has(key) === true);
-  const walk = (holder: object, path: string): void => {
-    seen.add(holder);
-    if (holder instanceof Module) found(path, holder);
-    for (const [key, value] of Object.entries(holder) as [string, unknown][]) {
-      const name = path === '' ? key : `${path}.${key}`;
-      if (isParameter(value, holder, key)) {
-        if (!seen.has(value)) found(name, value);
-        seen.add(value);
-        standing?.(value, { holder: holder as Place['holder'], key });
-      } else if (typeof value === 'object' && value !== null && !seen.has(value))
-        if (value instanceof Module || Array.isArray(value) || isPlain(value)) walk(value, name);
-    }
-  };
-  walk(root, '');
-}
-
-function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
+function setRequiresGrad(
+  module: Module,
+  op: string,
+  which: NamePattern = () => true,
+  value: boolean,
+): string[] {
+  const named = module.namedParameters();
+  const names = pick(op, 'parameter', [...named.keys()], which, true);
+  for (const name of names) named.get(name)!.requiresGrad = value;
+  return names;
 }

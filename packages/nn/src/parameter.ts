@@ -1,4 +1,4 @@
-/** Parameters: the tensors that training changes. */
+/** The tensors that a module holds: parameters, which training changes, and buffers, which the module changes itself. */
 import { noGrad } from '@infinigrad/autograd';
 import {
   bytesPerElement,
@@ -10,6 +10,7 @@ import {
   sameShape,
   ShapeError,
   Tensor,
+  type DType,
 } from '@infinigrad/tensor';
 
 /**
@@ -27,35 +28,28 @@ function owned(value: Tensor): Tensor {
   return noGrad(() => value.detach().clone());
 }
 
-/** A leaf that requires a gradient, found by `Module.namedParameters` and updated by optimizers. */
-export class Parameter extends Tensor {
-  /**
-   * @param value the initial elements, of floating point; its history is left behind
-   * @throws DTypeError for other dtypes
-   */
+/** A handle whose elements can be replaced. They outlive every scope until they are. */
+export abstract class StateTensor extends Tensor {
+  /** What errors call it. */
+  protected abstract get kind(): string;
+
   constructor(value: Tensor) {
-    if (!isFloat(value.dtype))
-      throw new DTypeError('Parameter', 'needs a floating-point tensor', {
-        operands: [value],
-        hint: "cast('f32') converts",
-      });
     const { storage, layout, dtype } = owned(value);
     super(storage, layout, dtype);
     storage.pin();
-    this.requiresGrad = true;
   }
 
   /**
    * Replaces the elements. A graph that saved the old ones refuses to run backward from then on.
-   * @throws ShapeError, DTypeError where the value's shape or dtype is not the parameter's
+   * @throws ShapeError, DTypeError where the value's shape or dtype is not the one it has
    */
   assign(value: Tensor): void {
+    const { kind } = this;
+    const [op, what] = [`${kind}.assign`, kind.toLowerCase()];
     if (!sameShape(value.shape, this.shape))
-      throw new ShapeError('Parameter.assign', 'parameter and value must have one shape', {
-        operands: [this, value],
-      });
+      throw new ShapeError(op, `${what} and value must have one shape`, { operands: [this, value] });
     if (value.dtype !== this.dtype)
-      throw new DTypeError('Parameter.assign', 'parameter and value must have one dtype', {
+      throw new DTypeError(op, `${what} and value must have one dtype`, {
         operands: [this, value],
         hint: `cast('${this.dtype}') converts`,
       });
@@ -74,5 +68,55 @@ export class Parameter extends Tensor {
     this.layout = layout;
     this.version++;
     if (before !== storage) retire(before);
+  }
+
+  /** As `assign` for a value of this shape that may be of another dtype, or live on another backend. */
+  convert(value: Tensor): void {
+    this.adopt(owned(value));
+    (this as { dtype: DType }).dtype = value.dtype;
+  }
+}
+
+/** A leaf that requires a gradient, found by `Module.namedParameters` and updated by optimizers. */
+export class Parameter extends StateTensor {
+  protected override get kind(): string {
+    return 'Parameter';
+  }
+
+  /**
+   * @param value the initial elements, of floating point; its history is left behind
+   * @throws DTypeError for other dtypes
+   */
+  constructor(value: Tensor) {
+    if (!isFloat(value.dtype))
+      throw new DTypeError('Parameter', 'needs a floating-point tensor', {
+        operands: [value],
+        hint: "cast('f32') converts",
+      });
+    super(value);
+    this.requiresGrad = true;
+  }
+}
+
+export interface BufferOptions {
+  /** Whether it is part of `stateDict`. Default true. */
+  readonly persistent?: boolean;
+}
+
+/**
+ * State of a module that is no parameter: running statistics, tables, counters. Found by `Module.namedBuffers`; of any dtype,
+ * without gradients.
+ */
+export class ModuleBuffer extends StateTensor {
+  readonly persistent: boolean;
+
+  protected override get kind(): string {
+    return 'Buffer';
+  }
+
+  /** @param value the initial elements; its history is left behind */
+  constructor(value: Tensor, { persistent = true }: BufferOptions = {}) {
+    super(value);
+    this.persistent = persistent;
   }
 }

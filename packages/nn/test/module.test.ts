@@ -94,7 +94,7 @@ describe('stateDict and loadStateDict', () => {
   test('carry a model over to another exactly', () => {
     const [a, b] = [new Model(1), new Model(2)];
     expect(numbers(b.forward(x()))).not.toEqual(numbers(a.forward(x())));
-    expect(b.loadStateDict(a.stateDict())).toEqual({ missing: [], unexpected: [] });
+    expect(b.loadStateDict(a.stateDict())).toEqual({ missing: [], unexpected: [], mismatched: [], tied: [] });
     expect(numbers(b.forward(x()))).toEqual(numbers(a.forward(x())));
     expect(valuesOf(b)).toEqual(valuesOf(a));
   });
@@ -156,6 +156,8 @@ describe('stateDict and loadStateDict', () => {
     expect(report).toEqual({
       missing: ['layers.1.proj.bias', 'scales.1'],
       unexpected: ['layers.2.proj.bias', 'toString'],
+      mismatched: [],
+      tied: [],
     });
     expect(numbers(model.layers[0]!.proj.weight)).toEqual(numbers(new Model(2).layers[0]!.proj.weight));
     expect(numbers(model.layers[1]!.proj.bias!)).toEqual(numbers(new Model(1).layers[1]!.proj.bias!));
