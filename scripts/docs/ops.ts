@@ -15,6 +15,8 @@ import {
 } from '@infinigrad/tensor';
 import { callsOf, runCall, type DrawnCall } from '@infinigrad/tensor/testing';
 import fc from 'fast-check';
+import type { Mode } from '@infinigrad/tensor/gpu';
+import { accepted, declaredLack, dtypesOnGpu } from '../../packages/tensor/test/gpu/support.ts';
 
 /** Calls from which it is seen where an op runs. */
 const trials = 20;
@@ -45,13 +47,8 @@ function observed(op: OpName, dtype: DType): Place {
 
 const computed: readonly DType[] = dtypes.filter((dtype) => dtype !== 'f16' && dtype !== 'bf16');
 
-/** Where the wasm backend runs an op, in words. */
-function onWasm(op: OpName, record: OpRecord): string {
-  if (record.kind === 'view') return 'a view';
-  const places = computed.flatMap((dtype) => {
-    const place = observed(op, dtype);
-    return place === null ? [] : [{ dtype, place }];
-  });
+/** What is the case in all dtypes, or else in which. */
+function inWords(places: readonly { readonly dtype: DType; readonly place: string }[]): string {
   const kinds = [...new Set(places.map(({ place }) => place))];
   if (kinds.length === 1) return kinds[0]!;
   return kinds
@@ -60,6 +57,29 @@ function onWasm(op: OpName, record: OpRecord): string {
       return `${where.join(', ')}: ${kind}`;
     })
     .join('; ');
+}
+
+/** Where the wasm backend runs an op, in words. */
+function onWasm(op: OpName, record: OpRecord): string {
+  if (record.kind === 'view') return 'a view';
+  const places = computed.flatMap((dtype) => {
+    const place = observed(op, dtype);
+    return place === null ? [] : [{ dtype, place }];
+  });
+  return inWords(places);
+}
+
+/** Where a GPU runs an op, in words: as its backend declares. */
+function onGpu(op: OpName, record: OpRecord, mode: Mode): string {
+  if (record.kind === 'view') return 'a view';
+  const kernel = record.kind === 'fused' ? 'its composition' : 'its kernel';
+  const places = dtypesOnGpu
+    .filter((dtype) => accepted(op, dtype))
+    .map((dtype) => {
+      const lack = declaredLack(mode, op, dtype);
+      return { dtype, place: lack === null ? kernel : `absent: ${lack.replace(/^it has (?=no )/, '')}` };
+    });
+  return inWords(places);
 }
 
 function onJs(record: OpRecord): string {
@@ -111,10 +131,12 @@ function family(title: string, records: Readonly<Record<string, OpRecord>>): str
       'computes in',
       'js',
       'wasm',
+      'webgpu',
+      'webgl',
       'gradients',
       'refuses, beside other dtypes',
     ),
-    row(...Array.from({ length: 8 }, () => '---')),
+    row(...Array.from({ length: 10 }, () => '---')),
     ...names.map((op) => {
       const record = recordOf(op);
       return row(
@@ -124,6 +146,8 @@ function family(title: string, records: Readonly<Record<string, OpRecord>>): str
         promotions[record.promote],
         onJs(record),
         onWasm(op, record),
+        onGpu(op, record, 'webgpu'),
+        onGpu(op, record, 'webgl2'),
         gradientOf(derivatives[op]),
         refusals(record),
       );
@@ -153,6 +177,8 @@ export function opsPage(): string {
     '- **computes in**: what inputs of different dtypes are promoted to first.',
     "- **js**, **wasm**: who does the work. *The reference's kernel*: the wasm backend runs the JavaScript one over its own memory, which",
     "  `fallbackStats()` counts and `setFallback('forbid')` refuses. *Its composition*: the ops that a fused op is made of. Seen by running calls.",
+    '- **webgpu**, **webgl**: the same of the [gpu backend](../guide/gpu.md), in either of its modes, for f32, i32, u8 and bool; no other dtype is on a',
+    '  GPU. What is *absent* is refused with the reason given, never computed elsewhere. As the backend declares: the GPU tests hold it to that.',
     '',
     ...Object.entries(opFamilies).flatMap(([title, records]) => family(title, records)),
     '## Where there is no derivative',

@@ -1,43 +1,39 @@
 /** Whether an op on the GPU gives what it gives on the reference; the same in Node and in a page. */
-import { BackendError, getBackend, opNames, recordOf, type DType, type OpName } from '@infinigrad/tensor';
-import { backendsAgreeAsync } from '@infinigrad/tensor/testing';
+import { getBackend, opNames, type DType, type OpName } from '@infinigrad/tensor';
+import { backendsAgreeAsync, callsOf } from '@infinigrad/tensor/testing';
+import fc from 'fast-check';
+import type { GpuBackend } from '../../src/backends/gpu/backend.ts';
+import { accepted, declaredLack, dtypesOnGpu, refusalOn, subjectOnGpu } from './support.ts';
 
 export interface Case {
   readonly op: OpName;
   readonly dtype: DType;
 }
 
-/** Whether the inputs that a sample leaves open take the dtype; those accept more than conditions do. */
-const accepted = (op: OpName, dtype: DType): boolean =>
-  recordOf(op)
-    .accepts.find((list) => list.length > 1)!
-    .includes(dtype);
-
 /** Every op in every dtype that can be on the GPU. */
 export const cases: readonly Case[] = opNames.flatMap((op) =>
-  (['f32', 'i32', 'u8', 'bool'] as const)
-    .filter((dtype) => accepted(op, dtype))
-    .map((dtype) => ({ op, dtype })),
+  dtypesOnGpu.filter((dtype) => accepted(op, dtype)).map((dtype) => ({ op, dtype })),
 );
 
 /**
- * Tries a case, in layouts of all kinds.
+ * Tries a case, in layouts of all kinds: what the page of ops declares absent must be refused, with the reason that it
+ * gives, and all else must run.
  * @returns why the GPU lacks it, or null where it agrees with the reference
- * @throws Error where it does not
+ * @throws Error where it does not, or where it is not as declared
  */
 export async function conform({ op, dtype }: Case, runs: number): Promise<string | null> {
-  const lack = recordOf(op).kind === 'fused' ? null : getBackend('gpu').lacks(op, dtype);
-  if (lack !== null) return lack;
-  try {
-    await backendsAgreeAsync(op, { backend: 'gpu', runs, dtype, rtol: 1e-5, atol: 1e-5 });
+  const backend = getBackend('gpu') as GpuBackend;
+  const declared = declaredLack(backend.device.mode, op, dtype);
+  const subject = subjectOnGpu(op);
+  if (declared === null) {
+    await backendsAgreeAsync(subject, { backend: 'gpu', runs, dtype, rtol: 1e-5, atol: 1e-5 });
     return null;
-  } catch (error) {
-    const { cause } = error as Error;
-    // An op that it is made of is lacking, or the dtype that the sample asks for.
-    if (cause instanceof BackendError && /cannot run it|has no/.test(cause.problem))
-      return `${cause.op}: ${cause.problem}`;
-    throw error;
   }
+  for (const call of fc.sample(callsOf(subject, { dtype }), runs)) {
+    const refusal = refusalOn(backend, op, call);
+    if (refusal !== declared) throw new Error(`${op} ${dtype} is declared absent (${declared}): ${refusal}`);
+  }
+  return declared;
 }
 
 /** What came of all cases, in one line for each reason of absence. */

@@ -1,9 +1,7 @@
 /** The GPU as a backend: calls return at once, and what they ask for is done in its turn. */
 import { isFloat, type DType, type TypedArray } from '../../dtype.ts';
 import { BackendError } from '../../errors.ts';
-import * as ir from '../../ir.ts';
-import type { Attrs } from '../../ops/record.ts';
-import { recordOf, type OpName, type StructuredOp } from '../../ops/table.ts';
+import type { OpName, StructuredOp } from '../../ops/table.ts';
 import { sizeOf } from '../../shape.ts';
 import type { Backend, BackendBuffer, KernelCall } from '../backend.ts';
 import { runElementwise as runElementwiseHere } from '../js/elementwise.ts';
@@ -11,10 +9,10 @@ import { structuredKernels as referenceKernels } from '../js/kernels/index.ts';
 import { runReduction as runReductionHere } from '../js/reduction.ts';
 import type { Device } from './device.ts';
 import { runElementwise } from './elementwise.ts';
-import { lackOfExpression } from './expressions.ts';
+import { lackOf } from './lacks.ts';
 import { Launcher, type KernelStats } from './launcher.ts';
 import { GpuBuffer, homeOf, type Home } from './memory.ts';
-import { checkDType, decode, encode, lackOfDType } from './numbers.ts';
+import { checkDType, decode, encode } from './numbers.ts';
 import { runReduction } from './reduction.ts';
 import { structuredKernels } from './structured/index.ts';
 
@@ -37,10 +35,15 @@ export class GpuBackend implements Backend {
     return this.#launcher.stats;
   }
 
+  /** Kernels kept to be launched again, at most. */
+  set mostKernels(count: number) {
+    this.#launcher.mostKernels = count;
+  }
+
   lacks(op: OpName, dtype: DType): string | null {
     const key = `${op} ${dtype}`;
     let lack = this.#lacks.get(key);
-    if (lack === undefined) this.#lacks.set(key, (lack = lackOf(op, dtype, this.device)));
+    if (lack === undefined) this.#lacks.set(key, (lack = lackOf(op, dtype, this.device.lacks)));
     return lack;
   }
 
@@ -119,20 +122,3 @@ export class GpuBackend implements Backend {
     return this.#launcher.sync();
   }
 }
-
-/** Why an op on a first input of some dtype cannot run here, or null. */
-function lackOf(op: OpName, dtype: DType, { lacks }: Device): string | null {
-  const record = recordOf(op);
-  const absent = lackOfDType(dtype);
-  if (absent) return `it has no ${dtype}: ${absent}`;
-  if (record.kind === 'fused') return 'it runs the ops that it is made of';
-  if (record.kind === 'structured')
-    return structuredKernels[op as StructuredOp] ? null : 'it has no kernel for it yet';
-  if (record.kind !== 'elementwise') return null;
-  // As many inputs as any has.
-  const inputs = [0, 1, 2].map(ir.input);
-  return lackOfExpression(record.define(inputs, dtype, anyAttrs), dtype, lacks);
-}
-
-/** Attributes are numbers, and which functions an expression has does not depend on them. */
-const anyAttrs = new Proxy({} as Attrs, { get: () => 1 });
