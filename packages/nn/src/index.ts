@@ -17,6 +17,7 @@ export * from './layers/dropout.ts';
 export * from './layers/rope.ts';
 export * from './layers/attention.ts';
 export { Cache, RecurrentCache, type CacheTree } from './attention/cache.ts';
+export * from './linear-attention/index.ts';
 export * from './losses/index.ts';
 export * from './optim/adamw.ts';
 export { clipGradNorm, gradNorm } from './optim/clip.ts';
@@ -29,4 +30,4 @@ export type {
   ResolvedGroup,
 } from './optim/groups.ts';
 export { Optimizer, type OptimizerOptions, type ParameterUpdate, type Updated } from './optim/optimizer.ts';
-export type { OptimizerState, StateSlot, StateSlots, StateTensors } from './optim/states.ts';
+export type { OptimizerState, StateNumbers, StateSlots, StateTensors, TensorSlot } from './optim/states.ts';
