@@ -43,9 +43,17 @@ const policies = {
 /** What a page is served with: the first part of its path. */
 export type Policy = keyof typeof policies;
 
-const types: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript' };
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+};
 
-export async function serve(files: Bundle): Promise<{ readonly url: string; readonly server: Server }> {
+/** @param port one that is free unless told */
+export async function serve(
+  files: Bundle,
+  port = 0,
+): Promise<{ readonly url: string; readonly server: Server }> {
   const server = createServer((request, response) => {
     const [, policy, ...rest] = new URL(request.url!, 'http://localhost').pathname.split('/');
     const name = rest.join('/') || 'index.html';
@@ -58,8 +66,8 @@ export async function serve(files: Bundle): Promise<{ readonly url: string; read
       .writeHead(200, { 'Content-Type': types[extname(name)]!, ...policies[policy as Policy] })
       .end(content);
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(port, '127.0.0.1', resolve);
   });
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
 }
