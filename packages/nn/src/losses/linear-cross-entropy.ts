@@ -2,10 +2,10 @@
 import { checkpoint } from '@infinigrad/autograd';
 import { concat, ShapeError, sizeOf, ValueError, type Tensor } from '@infinigrad/tensor';
 import { checkSmoothing, checkTargets, crossEntropy, type CrossEntropyOptions } from './cross-entropy.ts';
-import { checkAtLeast, checkClassTargets, checkFloats, checkReduction } from './reduction.ts';
+import { checkAtLeast, checkClassTargets, checkFloats, checkReduction, inWide } from './reduction.ts';
 
 export interface LinearCrossEntropyOptions extends Omit<CrossEntropyOptions, 'weight'> {
-  /** Lines whose logits stand in memory together. Default: as many as make 2²³ logits (32 MiB in f32), at least 16. */
+  /** Lines whose logits stand in memory together. Default: as many as make 2²⁴ logits (64 MiB in f32), at least 16. */
   readonly chunkSize?: number;
   /** [classes], added to the logits. */
   readonly bias?: Tensor;
@@ -40,13 +40,13 @@ export function linearCrossEntropy(
   checkReduction(op, reduction);
   checkSmoothing(op, labelSmoothing);
   checkAtLeast(op, 'zLoss', zLoss, 0);
-  const { chunkSize = Math.max(16, Math.floor(2 ** 23 / Math.max(1, classes))) } = options;
+  const { chunkSize = Math.max(16, Math.floor(2 ** 24 / Math.max(1, classes))) } = options;
   if (!Number.isInteger(chunkSize) || chunkSize < 1)
     throw new ValueError(op, `chunkSize must be an integer ≥ 1, got ${chunkSize}`);
   checkTargets(op, targets, classes, ignoreIndex, operands);
 
   const count = sizeOf(targets.shape);
-  const [lines, flat] = [hidden.reshape([count, d]), targets.reshape([count])];
+  const flat = targets.reshape([count]);
   const settings = {
     ignoreIndex,
     labelSmoothing,
@@ -57,13 +57,16 @@ export function linearCrossEntropy(
     const product = h.matmul(w.transpose());
     return crossEntropy(b ? product.add(b) : product, t, settings);
   });
-  const chunks: Tensor[] = [];
-  for (let at = 0; at < count || at === 0; at += chunkSize) {
-    const size = Math.min(chunkSize, count - at);
-    chunks.push(lossOf(lines.narrow(0, at, size), weight, bias ?? null, flat.narrow(0, at, size)));
-  }
-  if (reduction === 'none') return concat(chunks).reshape(targets.shape);
-  const total = chunks.length === 1 ? chunks[0]! : concat(chunks.map((x) => x.reshape([1]))).sum();
-  if (reduction === 'sum') return total;
-  return total.div(flat.ne(ignoreIndex).cast(total.dtype).sum().maximum(1));
+  const floats: readonly Tensor[] = [hidden, weight, ...(bias ? [bias] : [])];
+  return inWide(floats, (x, w, b) => {
+    const lines = x!.reshape([count, d]);
+    const chunks: Tensor[] = [];
+    for (let at = 0; at < count || at === 0; at += chunkSize) {
+      const size = Math.min(chunkSize, count - at);
+      chunks.push(lossOf(lines.narrow(0, at, size), w!, b ?? null, flat.narrow(0, at, size)));
+    }
+    if (reduction === 'none') return concat(chunks).reshape(targets.shape);
+    const total = chunks.length === 1 ? chunks[0]! : concat(chunks.map((y) => y.reshape([1]))).sum();
+    return reduction === 'sum' ? total : total.div(flat.ne(ignoreIndex).cast(total.dtype).sum().maximum(1));
+  });
 }

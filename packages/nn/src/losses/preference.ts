@@ -36,7 +36,7 @@ export function bradleyTerryLoss(
   if (margin instanceof Tensor) checkMargin(op, chosen.shape, margin, chosen);
   return inWide([chosen, rejected], (a, b) => {
     const lead = a.sub(b).sub(margin instanceof Tensor ? margin.cast(a.dtype) : margin);
-    const right = lead.logSigmoid().neg();
+    const right = lead.neg().softplus();
     return reduced(s === 0 ? right : right.mul(1 - s).add(lead.softplus().mul(s)), reduction);
   });
 }
