@@ -39,6 +39,17 @@ export interface Device {
   readonly limits: Limits;
   /** Functions that it gets wrong, and how. */
   readonly lacks: Readonly<Partial<Record<Intrinsic, string>>>;
+  /**
+   * A kernel in the GPU's own language (WGSL), where it takes such: its arrays are bound in order, then what it writes, then a
+   * uniform of four u32.
+   */
+  readonly compileOwn?: (
+    wgsl: string,
+    workgroups: readonly [number, number, number],
+    length: number,
+  ) => Compiled;
+  /** Whether such kernels are worth their building: a program on the CPU takes a second for one with barriers. */
+  readonly prefersOwn?: boolean;
   /** Resolves with the reason when the GPU is gone. */
   readonly lost: Promise<string>;
   /**

@@ -4,6 +4,7 @@
  */
 import { BackendError } from '../../errors.ts';
 import type { Mode } from './device.ts';
+import type { RawGl } from './webgl-context.ts';
 
 export interface RawBuffer {
   readonly size: number;
@@ -13,9 +14,20 @@ export interface RawBuffer {
   unmap(): void;
 }
 
+export interface RawPipeline {
+  getBindGroupLayout(group: number): object;
+}
+
+export interface RawPass {
+  setPipeline(pipeline: RawPipeline): void;
+  setBindGroup(index: number, group: object): void;
+  dispatchWorkgroups(x: number, y: number, z: number): void;
+  end(): void;
+}
+
 export interface RawDevice {
   readonly queue: {
-    writeBuffer(buffer: RawBuffer, offset: number, data: Float32Array): void;
+    writeBuffer(buffer: RawBuffer, offset: number, data: Float32Array | Uint32Array): void;
     submit(commands: readonly object[]): void;
     onSubmittedWorkDone(): Promise<void>;
   };
@@ -23,8 +35,21 @@ export interface RawDevice {
   readonly lost: Promise<{ readonly reason: string; readonly message: string }>;
   onuncapturederror: ((event: { readonly error: { readonly message: string } }) => void) | null;
   createBuffer(settings: { size: number; usage: number }): RawBuffer;
+  createShaderModule(settings: { readonly code: string }): object;
+  createComputePipelineAsync(settings: {
+    readonly layout: 'auto';
+    readonly compute: { readonly module: object; readonly entryPoint: string };
+  }): Promise<RawPipeline>;
+  createBindGroup(settings: {
+    readonly layout: object;
+    readonly entries: readonly {
+      readonly binding: number;
+      readonly resource: { readonly buffer: RawBuffer };
+    }[];
+  }): object;
   createCommandEncoder(): {
     copyBufferToBuffer(from: RawBuffer, at: number, to: RawBuffer, toAt: number, size: number): void;
+    beginComputePass(): RawPass;
     finish(): object;
   };
   destroy(): void;
@@ -38,22 +63,25 @@ export interface RawContext {
   };
 }
 
-/** A texture, or in mode webgpu what stands for a storage buffer. */
+/** What stands for a storage buffer in mode webgpu. */
 export interface RawHandle {
   readonly type: string;
   readonly buffer: RawBuffer;
-  delete(): void;
-  toArray(): Float32Array | Promise<Float32Array>;
 }
 
 export interface RawKernel {
-  (...args: readonly unknown[]): RawHandle | Promise<RawHandle>;
+  (...args: readonly unknown[]): unknown;
   readonly kernel: object & {
     readonly constructor: { readonly mode: string };
     readonly fallbackReason?: string | null;
     /** In mode webgpu: what the next run writes to. */
     outputBuffer: RawBuffer | null;
     bindGroupDirty: boolean;
+    /** On WebGL: what it is built to, what it writes to, and the rectangle that it draws. */
+    readonly program: object | null;
+    readonly framebuffer: object | null;
+    texture: object | null;
+    buffer: object | null;
   };
   destroy(): void;
 }
@@ -64,15 +92,8 @@ export interface RawSettings {
   readonly pipeline: true;
   readonly immutable: boolean;
   readonly precision: 'single';
+  readonly tactic?: 'precision';
   readonly loopMaxIterations: number;
-}
-
-export interface RawGl {
-  getParameter(name: number): unknown;
-  getExtension(name: string): { readonly UNMASKED_RENDERER_WEBGL: number } | null;
-  isContextLost(): boolean;
-  readonly RENDERER: number;
-  readonly MAX_TEXTURE_SIZE: number;
 }
 
 export interface RawGpu {
@@ -85,7 +106,7 @@ type Kind = abstract new (...args: never[]) => object;
 
 export interface Library {
   readonly GPU: {
-    new (settings: { readonly mode: Mode }): RawGpu;
+    new (settings: { readonly mode: Mode; readonly context?: RawGl; readonly canvas?: object }): RawGpu;
     readonly isHeadlessGLSupported: boolean;
     readonly isWebGL2Supported: boolean;
     readonly isSinglePrecisionSupported: boolean;
@@ -93,7 +114,7 @@ export interface Library {
   readonly WebGPUKernel: Kind;
   readonly WebGL2Kernel: Kind;
   readonly HeadlessGLKernel: Kind;
-  readonly input: (data: Float32Array, shape: readonly number[]) => object;
+  readonly utils: { closestSquareDimensions(length: number): ArrayLike<number> };
   readonly WebGPUContext: { acquire(): Promise<RawContext>; destroy(): Promise<void> };
   readonly WebGPUBufferResult: new (settings: {
     readonly buffer: RawBuffer;

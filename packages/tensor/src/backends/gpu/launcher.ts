@@ -6,7 +6,7 @@ import { GpuBuffer, type Home } from './memory.ts';
 import { Queue } from './queue.ts';
 import type { Program } from './source.ts';
 
-/** Kernels kept, at most. */
+/** Kernels kept, at most, unless told. */
 const mostKernels = 1000;
 
 export interface KernelStats {
@@ -20,6 +20,8 @@ export interface KernelStats {
 
 export class Launcher {
   readonly device: Device;
+  /** Kernels kept to be launched again, at most. */
+  mostKernels = mostKernels;
   readonly #queue: Queue;
   readonly #kernels = new Map<string, Compiled>();
   #built = 0;
@@ -30,7 +32,8 @@ export class Launcher {
 
   constructor(device: Device) {
     this.device = device;
-    this.#queue = new Queue(() => device.drain());
+    // Who waits is told of a loss where something is read.
+    this.#queue = new Queue(() => device.drain().catch(() => {}));
     void device.lost.then((reason) => (this.#lost = reason));
   }
 
@@ -40,11 +43,17 @@ export class Launcher {
 
   /** @throws BackendError where the GPU is gone */
   checkLost(op: string): void {
+    const loss = this.#loss(op);
+    if (loss) throw loss;
+  }
+
+  #loss(op: string): BackendError | null {
     const reason = this.#lost ?? this.device.complaintOfLoss();
-    if (reason !== null)
-      throw new BackendError(op, `the GPU was lost (${reason})`, {
-        hint: 'what lay on it is gone: call useGpu() again, and make parameters and data anew or from a checkpoint',
-      });
+    return reason === null
+      ? null
+      : new BackendError(op, `the GPU was lost (${reason})`, {
+          hint: 'what lay on it is gone: call useGpu() again, and make parameters and data anew or from a checkpoint',
+        });
   }
 
   /** Runs a program into a buffer, in its turn. */
@@ -69,20 +78,22 @@ export class Launcher {
   }
 
   #failureOf(op: string, error: unknown): Error {
-    const lost = this.#lost === null ? '' : `the GPU was lost (${this.#lost}): `;
-    const failure = new BackendError(op, `${lost}its kernel failed on the GPU: ${firstLine(error)}`, {
-      hint: 'the cause has the whole message',
-    });
+    const failure =
+      this.#loss(op) ??
+      new BackendError(op, `its kernel failed on the GPU: ${firstLine(error)}`, {
+        hint: 'the cause has the whole message',
+      });
     failure.cause = error;
     return failure;
   }
 
   /** Runs a program into a buffer now; only within `later`. */
-  launchNow(out: Home, { source, grid, arrays, numbers }: Program): void | Promise<void> {
-    const failed = arrays.find((home) => home.failure)?.failure;
-    if (failed) {
+  launchNow(out: Home, program: Program): void | Promise<void> {
+    const { source, grid, arrays, numbers } = program;
+    const failure = arrays.find((home) => home.failure)?.failure;
+    if (failure) {
       // Told of where it arose.
-      out.failure = failed;
+      out.failure = failure;
       return undefined;
     }
     const lengths = arrays.map((home) => home.length);
@@ -90,12 +101,22 @@ export class Launcher {
     let kernel = this.#kernels.get(key);
     if (kernel) this.#kernels.delete(key);
     else {
-      kernel = this.device.compile(source, grid, lengths, numbers.length);
+      kernel = this.#compile(program, lengths);
       this.#built++;
-      if (this.#kernels.size >= mostKernels) this.#evict();
+      while (this.#kernels.size >= this.mostKernels) this.#evict();
     }
-    const handles = arrays.map((home) => this.#handleOf(home));
-    const handle = this.device.launch(kernel, handles, numbers);
+    const failed = (error: unknown): never => {
+      this.#kernels.delete(key);
+      this.device.discard(kernel);
+      throw error;
+    };
+    let handle: Handle | Promise<Handle>;
+    try {
+      const handles = arrays.map((home) => this.#handleOf(home));
+      handle = this.device.launch(kernel, handles, numbers);
+    } catch (error) {
+      return failed(error);
+    }
     this.#kernels.set(key, kernel);
     this.#launches++;
     this.#queue.launched(kernel.length * 4);
@@ -103,15 +124,16 @@ export class Launcher {
       out.handle = handle;
       return undefined;
     }
-    return handle.then(
-      (made) => {
-        out.handle = made;
-      },
-      (error) => {
-        this.#kernels.delete(key);
-        throw error;
-      },
-    );
+    return handle.then((made) => {
+      out.handle = made;
+    }, failed);
+  }
+
+  #compile({ source, grid, numbers, ownLength }: Program, lengths: readonly number[]): Compiled {
+    const { device } = this;
+    return ownLength === undefined
+      ? device.compile(source, grid, lengths, numbers.length)
+      : device.compileOwn!(source, grid as [number, number, number], ownLength);
   }
 
   /** Single numbers are uploaded only where a kernel reads them as an array. */

@@ -13,6 +13,8 @@ export interface Program {
   readonly grid: readonly number[];
   readonly arrays: readonly Home[];
   readonly numbers: readonly number[];
+  /** Where the text is WGSL and the grid one of workgroups: elements that it writes. */
+  readonly ownLength?: number;
 }
 
 export class Source {

@@ -17,6 +17,7 @@ import {
   type RawHandle,
   type RawKernel,
 } from './gpujs.ts';
+import { OwnKernel } from './wgsl/kernel.ts';
 
 const storage = 0x80;
 const copyFrom = 0x04;
@@ -49,6 +50,7 @@ export class WebGpuDevice implements Device {
   readonly adapter: Adapter;
   readonly limits: Limits;
   readonly lacks = {};
+  readonly prefersOwn: boolean;
   readonly lost: Promise<string>;
   readonly #library: Library;
   readonly #gpu: RawGpu;
@@ -63,6 +65,7 @@ export class WebGpuDevice implements Device {
     this.#context = context;
     this.#gpu = new library.GPU({ mode: 'webgpu' });
     this.adapter = adapterOf(context);
+    this.prefersOwn = !this.adapter.software;
     const { device } = context;
     const { limits } = device;
     const bytes = Math.min(limits['maxStorageBufferBindingSize']!, limits['maxBufferSize']!);
@@ -97,7 +100,12 @@ export class WebGpuDevice implements Device {
     return { raw, length: grid.reduce((a, b) => a * b, 1) } as WebGpuKernel;
   }
 
+  compileOwn(wgsl: string, workgroups: readonly [number, number, number], length: number): Compiled {
+    return new OwnKernel(this.#context.device, wgsl, workgroups, length);
+  }
+
   async launch(compiled: Compiled, arrays: readonly Handle[], numbers: readonly number[]): Promise<Handle> {
+    if (compiled instanceof OwnKernel) return this.#launchOwn(compiled, arrays, numbers);
     const { raw, length } = compiled as WebGpuKernel;
     const buffer = this.#take(length * 4);
     const { kernel } = raw;
@@ -113,6 +121,25 @@ export class WebGpuDevice implements Device {
       kernel.outputBuffer = null;
     }
     return this.#wrap(buffer, length);
+  }
+
+  async #launchOwn(
+    kernel: OwnKernel,
+    arrays: readonly Handle[],
+    numbers: readonly number[],
+  ): Promise<Handle> {
+    const buffer = this.#take(kernel.length * 4);
+    try {
+      await kernel.launch(
+        arrays.map((handle) => rawOf(handle).buffer),
+        buffer,
+        numbers,
+      );
+    } catch (error) {
+      this.#keep(buffer);
+      throw error;
+    }
+    return this.#wrap(buffer, kernel.length);
   }
 
   upload(data: Float32Array): Handle {
@@ -143,7 +170,8 @@ export class WebGpuDevice implements Device {
   }
 
   discard(compiled: Compiled): void {
-    (compiled as WebGpuKernel).raw.destroy();
+    if (compiled instanceof OwnKernel) compiled.destroy();
+    else (compiled as WebGpuKernel).raw.destroy();
   }
 
   async drain(): Promise<void> {
