@@ -8,7 +8,10 @@ export { tie, tiedNames } from './tie.ts';
 export type { MoveOptions } from './move.ts';
 export type { NamePattern } from './pattern.ts';
 export { functionalCall } from './functional-call.ts';
+export { summary, type Summary, type SummaryRow } from './summary.ts';
 export type { InitStd } from './init.ts';
+export * as init from './initializers.ts';
+export { initialize, type Initializer } from './initializers.ts';
 export * from './layers/linear.ts';
 export * from './layers/embedding.ts';
 export * from './layers/norm.ts';
@@ -19,15 +22,4 @@ export * from './layers/attention.ts';
 export { Cache, RecurrentCache, type CacheTree } from './attention/cache.ts';
 export * from './linear-attention/index.ts';
 export * from './losses/index.ts';
-export * from './optim/adamw.ts';
-export { clipGradNorm, gradNorm } from './optim/clip.ts';
-export * from './optim/schedule.ts';
-export type {
-  AdamWGroupSettings,
-  GroupSettings,
-  ParameterGroup,
-  Parameters,
-  ResolvedGroup,
-} from './optim/groups.ts';
-export { Optimizer, type OptimizerOptions, type ParameterUpdate, type Updated } from './optim/optimizer.ts';
-export type { OptimizerState, StateNumbers, StateSlots, StateTensors, TensorSlot } from './optim/states.ts';
+export * from './optim/index.ts';

@@ -1,16 +1,18 @@
 /** The global norm of gradients, and clipping by it. */
 import { noGrad } from '@infinigrad/autograd';
-import { computeDType, concat, scalar, ValueError, type Tensor } from '@infinigrad/tensor';
+import { concat, scalar, scope, ValueError, type Tensor } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
+import { widened } from './wide.ts';
+
+/** Σ g², [1]. The squares of f16 would soon be infinite: wider. What is made on the way is given back at once. */
+function squares(g: Tensor): Tensor {
+  return scope(() => widened(g).square().sum().reshape([1]));
+}
 
 /** Σ g² of each gradient, read back in one go. */
 export function squaredNorms(gradients: readonly Tensor[]): number[] {
   if (gradients.length === 0) return [];
-  // The squares of f16 would soon be infinite.
-  const wide = (g: Tensor): Tensor => (computeDType(g.dtype) === g.dtype ? g : g.cast('f32'));
-  return noGrad(() =>
-    Array.from(concat(gradients.map((g) => wide(g).square().sum().reshape([1]))).dataSync()),
-  );
+  return noGrad(() => Array.from(concat(gradients.map(squares)).dataSync()));
 }
 
 /** What gradients of this norm are multiplied by, as in PyTorch: maxNorm / (norm + 1e-6), at most 1. */
@@ -20,8 +22,8 @@ export function clipFactor(norm: number, maxNorm: number): number {
 
 /** The same as a tensor, where the elements come later. */
 export function clipFactorLater(gradients: readonly Tensor[], maxNorm: number): Tensor {
-  const squares = gradients.map((g) => g.square().sum().reshape([1]));
-  return scalar(maxNorm, 'f32', squares[0]!.backend).div(concat(squares).sum().sqrt().add(1e-6)).minimum(1);
+  const norm = concat(gradients.map(squares)).sum().sqrt();
+  return scalar(maxNorm, norm.dtype, norm.backend).div(norm.add(1e-6)).minimum(1);
 }
 
 export function checkMaxNorm(op: string, maxNorm: number): void {
@@ -48,4 +50,16 @@ export function clipGradNorm(params: Iterable<Parameter>, maxNorm: number): numb
       for (const parameter of list) if (parameter.grad) parameter.grad = parameter.grad.mul(factor);
     });
   return norm;
+}
+
+/**
+ * Brings every element of the gradients into [-limit, limit]; NaN stays NaN.
+ * @throws ValueError for a limit that is not > 0
+ */
+export function clipGradValue(params: Iterable<Parameter>, limit: number): void {
+  if (!(limit > 0)) throw new ValueError('clipGradValue', `limit must be > 0, got ${limit}`);
+  noGrad(() => {
+    for (const parameter of new Set(params))
+      if (parameter.grad) parameter.grad = parameter.grad.minimum(limit).maximum(-limit);
+  });
 }

@@ -1,6 +1,7 @@
 /** Parameter groups: which parameters an optimizer updates, and with which settings. */
 import { IndexError, ValueError } from '@infinigrad/tensor';
 import { Parameter } from '../parameter.ts';
+import type { AdamSettings } from './adam.ts';
 
 /** Settings that every group has. */
 export interface GroupSettings {
@@ -10,27 +11,19 @@ export interface GroupSettings {
 }
 
 /** Parameters with settings that differ from the optimizer's; what is left out is as there. */
-export type ParameterGroup<S extends GroupSettings = AdamWGroupSettings> = Partial<S> & {
+export type ParameterGroup<S extends GroupSettings = AdamSettings> = Partial<S> & {
   readonly params: Iterable<Parameter>;
   readonly name?: string;
 };
 
 /** A group with all its settings. */
-export type ResolvedGroup<S extends GroupSettings = AdamWGroupSettings> = S & {
+export type ResolvedGroup<S extends GroupSettings = AdamSettings> = S & {
   readonly params: readonly Parameter[];
   readonly name: string;
 };
 
 /** What optimizers are made over: parameters, or groups of them. */
 export type Parameters<S extends GroupSettings> = Iterable<Parameter> | readonly ParameterGroup<S>[];
-
-/** Settings of a group in Adam and its kin. */
-export interface AdamWGroupSettings extends GroupSettings {
-  readonly weightDecay: number;
-  /** Decay rates of the running means of the gradient and of its square. */
-  readonly betas: readonly [number, number];
-  readonly eps: number;
-}
 
 /** Throws a ValueError that names the group where the condition does not hold. */
 export type Check = (holds: boolean, problem: string) => void;
@@ -109,20 +102,3 @@ export function placeOf(
     });
   return at;
 }
-
-/** Checks of settings that several optimizers share. */
-export const notNegative = (check: Check, name: string, value: number): void =>
-  check(value >= 0 && value < Infinity, `${name} must be a number ≥ 0, got ${value}`);
-export const fraction = (check: Check, name: string, value: number): void =>
-  check(value >= 0 && value < 1, `${name} must lie in [0, 1), got ${value}`);
-export const positive = (check: Check, name: string, value: number): void =>
-  check(value > 0 && value < Infinity, `${name} must be a number > 0, got ${value}`);
-
-export const checkAdamW: SettingsCheck<AdamWGroupSettings> = ({ weightDecay, betas, eps }, check) => {
-  notNegative(check, 'weightDecay', weightDecay);
-  check(
-    betas.length === 2 && betas.every((beta) => beta >= 0 && beta < 1),
-    `betas must lie in [0, 1), got ${betas.join(', ')}`,
-  );
-  notNegative(check, 'eps', eps);
-};

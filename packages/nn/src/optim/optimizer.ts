@@ -18,6 +18,7 @@ import {
   readStates,
   refuseState,
   type OptimizerState,
+  type StateNumbers,
   type StateSlots,
   type StateTensors,
 } from './states.ts';
@@ -44,6 +45,7 @@ export interface ParameterUpdate<S extends GroupSettings> {
   /** Updates this parameter has had, counting this one. */
   readonly steps: number;
   readonly state: StateTensors;
+  readonly numbers: StateNumbers;
 }
 
 /** What an update gives. */
@@ -51,6 +53,8 @@ export interface Updated {
   /** Row-major, of the parameter's shape; it is rounded to the parameter's dtype. */
   readonly value: Tensor;
   readonly state: StateTensors;
+  /** Default: none. */
+  readonly numbers?: StateNumbers;
 }
 
 export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
@@ -96,10 +100,11 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   /** A parameter's next value and state. Called without recording gradients, in a scope that fuses. */
   protected abstract update(update: ParameterUpdate<S>): Updated;
 
-  /** All updates of a step, in their order; for optimizers whose updates look at each other. */
-  protected *updateAll(updates: readonly ParameterUpdate<S>[]): Iterable<Updated> {
-    for (const update of updates) yield this.update(update);
-  }
+  /**
+   * Called before the updates of a step, for optimizers whose updates look at each other.
+   * @param _updates what `update` will be called with, made when asked for
+   */
+  protected prepare(_updates: readonly (() => ParameterUpdate<S>)[]): void {}
 
   /** With all their settings. */
   get groups(): readonly ResolvedGroup<S>[] {
@@ -261,53 +266,27 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     noGrad(() => {
       const { scale, adjust } = this.#clipping(gradients, share, norm);
       const updates = active.flatMap((group, i) =>
-        group.params.flatMap((parameter) => {
-          if (!parameter.grad) return [];
-          const state = this.#states.get(parameter);
-          return [
-            {
-              parameter,
-              group,
-              learningRate: rates[i]!,
-              gradientScale: scale,
-              steps: (state?.steps ?? 0) + 1,
-            },
-          ];
-        }),
+        group.params
+          .filter(({ grad }) => grad !== null)
+          .map((parameter) => (): ParameterUpdate<S> => {
+            const { steps, tensors, numbers } = this.#states.of(parameter, this.slots(parameter, group));
+            const gradient = adjust(parameter.grad!);
+            const common = { parameter, group, learningRate: rates[i]!, gradientScale: scale };
+            return { ...common, gradient, steps: steps + 1, state: tensors, numbers };
+          }),
       );
-      const lazily = updates.map((update) => this.#lazy(update, adjust));
-      const results = this.updateAll(lazily)[Symbol.iterator]();
-      for (const { parameter, steps } of updates)
-        scope(
-          () => {
-            const { value, state } = results.next().value as Updated;
-            parameter.adopt(value.dtype === parameter.dtype ? value : value.cast(parameter.dtype));
-            this.#states.set(parameter, { steps, tensors: state });
-          },
-          { fuse: true },
-        );
+      this.prepare(updates);
+      for (const make of updates) scope(() => this.#apply(make()), { fuse: true });
     });
     this.stepCount++;
     this.lastGradNorm = norm;
   }
 
-  /** Gradient and state are made when they are asked for, in the scope of the parameter's own update. */
-  #lazy(
-    update: Omit<ParameterUpdate<S>, 'gradient' | 'state'>,
-    adjust: (gradient: Tensor) => Tensor,
-  ): ParameterUpdate<S> {
-    const { parameter, group } = update;
-    const states = this.#states;
-    const slots = (): StateSlots => this.slots(parameter, group);
-    return {
-      ...update,
-      get gradient(): Tensor {
-        return adjust(parameter.grad!);
-      },
-      get state(): StateTensors {
-        return states.of(parameter, slots()).tensors;
-      },
-    };
+  #apply(update: ParameterUpdate<S>): void {
+    const { parameter, steps } = update;
+    const { value, state, numbers = {} } = this.update(update);
+    parameter.adopt(value.dtype === parameter.dtype ? value : value.cast(parameter.dtype));
+    this.#states.set(parameter, { steps, tensors: state, numbers });
   }
 
   /** The common factor of all gradients, and what else is done to each. */

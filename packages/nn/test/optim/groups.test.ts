@@ -16,7 +16,15 @@ describe('groups', () => {
       weightDecay: 0.3,
     });
     expect(groups).toEqual([
-      { params, name: '0', learningRate: 0.5, betas: [0.1, 0.2], eps: 1e-3, weightDecay: 0.3 },
+      {
+        params,
+        name: '0',
+        learningRate: 0.5,
+        betas: [0.1, 0.2],
+        eps: 1e-3,
+        weightDecay: 0.3,
+        amsgrad: false,
+      },
     ]);
     expect(groups[0]!.params).toEqual(params);
   });

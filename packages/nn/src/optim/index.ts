@@ -1,0 +1,15 @@
+/** Optimizers, gradient transforms, schedules, clipping. */
+export { Optimizer, type OptimizerOptions, type ParameterUpdate, type Updated } from './optimizer.ts';
+export type { OptimizerState, StateNumbers, StateSlots, StateTensors, TensorSlot } from './states.ts';
+export type { GroupSettings, ParameterGroup, Parameters, ResolvedGroup } from './groups.ts';
+export type { OptionsOf } from './settings.ts';
+export * as transforms from './transforms/index.ts';
+export { ChainOptimizer, ChainedOptimizer, type ChainOptions } from './chained.ts';
+export * from './adam.ts';
+export * from './adam-kin.ts';
+export * from './sgd.ts';
+export * from './adagrad.ts';
+export * from './adafactor.ts';
+export * from './muon.ts';
+export { clipGradNorm, clipGradValue, gradNorm } from './clip.ts';
+export * from './schedule.ts';
