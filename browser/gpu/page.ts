@@ -3,6 +3,9 @@ import { AdamW, crossEntropy, Linear } from '@infinigrad/nn';
 import { arange, Key, setBackend } from '@infinigrad/tensor';
 import { useGpu, type Gpu, type Mode } from '@infinigrad/tensor/gpu';
 import { cases, conform, type Case } from '../../packages/tensor/test/gpu/conform.ts';
+import { alive, countObjects, offend, pretendSide, sources } from './counting.ts';
+import { takeSteps, lifeTraps } from './traps-lives.ts';
+import { valueTraps } from './traps-values.ts';
 
 export interface Verdict {
   /** Why the GPU lacks the case, or null. */
@@ -31,13 +34,19 @@ async function losses(backend: string, steps: number): Promise<number[]> {
   }
 }
 
+const traps = [...valueTraps, ...lifeTraps];
+let opened: Gpu | undefined;
+
 const page = {
   cases,
-  async open(mode: Mode): Promise<Pick<Gpu, 'mode' | 'adapter'> | string> {
+  /** @param side of textures, at most, where one is to be pretended */
+  async open(mode: Mode, side?: number): Promise<Pick<Gpu, 'mode' | 'adapter'> | string> {
     try {
-      const { mode: ran, adapter } = await useGpu({ mode, force: true });
+      if (!opened) countObjects(mode);
+      if (side !== undefined) pretendSide(side);
+      opened = await useGpu({ mode, force: true });
       setBackend('js');
-      return { mode: ran, adapter };
+      return { mode: opened.mode, adapter: opened.adapter };
     } catch (error) {
       return (error as Error).message;
     }
@@ -54,6 +63,32 @@ const page = {
     } catch (error) {
       return String(error);
     }
+  },
+  traps(mode: Mode): { readonly name: string; readonly side: number | null }[] {
+    return traps
+      .filter(({ modes }) => modes?.includes(mode) ?? true)
+      .map(({ name, side }) => ({ name, side: side ?? null }));
+  },
+  /** How a trap snapped, or null. */
+  async tryTrap(name: string): Promise<string | null> {
+    const { mode } = opened!;
+    const open = async (kernels?: number): Promise<Gpu> =>
+      (opened = await useGpu({ mode, force: true, ...(kernels !== undefined && { kernels }) }));
+    try {
+      const gpu = await open();
+      const bench = { mode, gpu, open, alive: () => ({ ...alive }), sources: () => sources, offend };
+      await traps.find((trap) => trap.name === name)!.run(bench);
+      return null;
+    } catch (error) {
+      return String(error);
+    } finally {
+      setBackend('js');
+    }
+  },
+  async takeSteps(count: number): Promise<void> {
+    setBackend('gpu');
+    await takeSteps(count);
+    setBackend('js');
   },
   async tryCase(one: Case, runs: number): Promise<Verdict> {
     try {

@@ -1,5 +1,5 @@
 /** `useGpu`: finds a GPU, and makes it the backend of new tensors. */
-import { BackendError } from '../../errors.ts';
+import { BackendError, ValueError } from '../../errors.ts';
 import { registerBackend, setBackend } from '../registry.ts';
 import { GpuBackend } from './backend.ts';
 import type { Device, Limits, Mode } from './device.ts';
@@ -14,6 +14,8 @@ export interface GpuOptions {
   readonly mode?: Mode | 'auto';
   /** Takes a program on the CPU that stands in for a GPU, too: slower than the wasm backend. Default false. */
   readonly force?: boolean;
+  /** How many kernels are kept to be launched again; those not used for longest go first. Default 1000. */
+  readonly kernels?: number;
   /** In Node: the module `webgpu`, where it cannot be imported by its name. */
   readonly webgpu?: WebGpuModule;
 }
@@ -31,25 +33,35 @@ export interface Gpu {
   close(): Promise<void>;
 }
 
+interface Used {
+  readonly gpu: Gpu;
+  readonly backend: GpuBackend;
+}
+
 const order: readonly Mode[] = ['webgpu', 'webgl2', 'headlessgl'];
 
 /** What is in use, by mode: a second call gives the same. */
-const inUse = new Map<Mode, { readonly gpu: Gpu; readonly backend: GpuBackend }>();
+const inUse = new Map<Mode, Used>();
 
 /**
  * Finds a GPU and makes the backend `gpu` of it, the one on which new tensors are made.
  * @throws BackendError with the reason for each mode, where none works
+ * @throws ValueError where no kernel may be kept
  */
 export async function useGpu(options: GpuOptions = {}): Promise<Gpu> {
-  const { mode = 'auto', force = false } = options;
+  const { mode = 'auto', force = false, kernels } = options;
+  if (kernels !== undefined && !(Number.isInteger(kernels) && kernels > 0))
+    throw new ValueError('useGpu', `kernels is ${kernels}`, {
+      hint: 'a whole number above 0: of how many are kept',
+    });
   const modes = mode === 'auto' ? order : order.filter((one) => one === mode);
   if (modes.length === 0)
     throw new BackendError('useGpu', `'${mode}' is no mode`, { hint: `auto, ${order.join(', ')}` });
   const library = await loadLibrary();
   const reasons: string[] = [];
   for (const one of modes) {
-    const known = inUse.get(one);
-    if (known && (force || !known.gpu.software)) return select(known);
+    const known = usable(one);
+    if (known && (force || !known.gpu.software)) return select(known, kernels);
     const device =
       known?.backend.device ??
       (await open(library, one, options).catch((error: unknown) => firstLine(error)));
@@ -57,7 +69,7 @@ export async function useGpu(options: GpuOptions = {}): Promise<Gpu> {
     else if (device.adapter.software && !force) {
       reasons.push(`${one}: ${device.adapter.name} is a program on the CPU (force: true takes it)`);
       if (!known) await device.close();
-    } else return use(device);
+    } else return use(device, kernels);
   }
   throw new BackendError('useGpu', `no GPU is at hand: ${reasons.join('; ')}`, {
     hint: 'the wasm backend, which is the default, needs none',
@@ -74,12 +86,24 @@ async function open(library: Library, mode: Mode, { webgpu }: GpuOptions): Promi
   return new WebGlDevice(library, mode);
 }
 
-async function use(device: Device): Promise<Gpu> {
+/** What is in use and not lost. */
+function usable(mode: Mode): Used | undefined {
+  const known = inUse.get(mode);
+  // A driver may tell of a loss a little later.
+  if (!known || known.backend.device.complaintOfLoss() === null) return known;
+  inUse.delete(mode);
+  return undefined;
+}
+
+async function use(device: Device, kernels: number | undefined): Promise<Gpu> {
   const backend = new GpuBackend(device);
   await checkArithmetic(backend);
   const { mode, adapter, limits } = device;
   // A GPU that is gone is not given again.
-  void device.lost.then(() => inUse.delete(mode));
+  const forget = (): void => {
+    if (inUse.get(mode)?.backend === backend) inUse.delete(mode);
+  };
+  void device.lost.then(forget);
   const gpu: Gpu = {
     mode,
     adapter: adapter.name,
@@ -87,16 +111,17 @@ async function use(device: Device): Promise<Gpu> {
     limits,
     kernelStats: () => backend.kernelStats,
     close: async () => {
-      inUse.delete(mode);
+      forget();
       await backend.sync().catch(() => {});
       await device.close();
     },
   };
   inUse.set(mode, { gpu, backend });
-  return select({ gpu, backend });
+  return select({ gpu, backend }, kernels);
 }
 
-function select({ gpu, backend }: { readonly gpu: Gpu; readonly backend: GpuBackend }): Gpu {
+function select({ gpu, backend }: Used, kernels: number | undefined): Gpu {
+  if (kernels !== undefined) backend.mostKernels = kernels;
   registerBackend(backend);
   setBackend('gpu');
   return gpu;
@@ -111,6 +136,7 @@ async function checkArithmetic(backend: GpuBackend): Promise<void> {
   const result = await device.download(made, 0, 3);
   device.release(given);
   device.release(made);
+  device.discard(kernel);
   if (result.join() !== '2.5,5,7.5')
     throw new BackendError(
       'useGpu',
