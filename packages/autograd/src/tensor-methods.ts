@@ -84,11 +84,13 @@ Object.defineProperties(Tensor.prototype, {
     },
     set(this: Tensor, value: Tensor | null) {
       const source = sourceOf(this);
-      if (!source || (source instanceof Result && !source.retainsGrad))
+      if (!source || (source instanceof Result && !source.retainsGrad)) {
+        if (value === null) return;
         throw new GradientError('grad', 'only a leaf that requires a gradient holds one', {
           operands: [this],
           hint: 'requireGrad() on a leaf, retainGrad() on a result',
         });
+      }
       if (value && !(sameShape(value.shape, this.shape) && value.dtype === this.dtype))
         throw new GradientError('grad', 'tensor and gradient must have one shape and one dtype', {
           operands: [this, value],

@@ -12,7 +12,10 @@ type Inputs<M> = M extends { forward(...inputs: infer I): unknown } ? I : unknow
 type Output<M> = M extends { forward(...inputs: any[]): infer O } ? O : unknown;
 
 /** Sees the inputs of a call. What it returns, unless that is undefined, takes their place. */
-export type BeforeForward<M> = (call: { readonly module: M; readonly inputs: Inputs<M> }) => Inputs<M> | void;
+export type BeforeForward<M> = (call: {
+  readonly module: M;
+  readonly inputs: Inputs<M>;
+}) => readonly unknown[] | void;
 
 /** Sees a call and its output. What it returns, unless that is undefined, takes the output's place. */
 export type AfterForward<M> = (call: {
@@ -49,10 +52,10 @@ function hooksOf(op: string, module: object): Hooks {
     if (inside) return forward.apply(module, given);
     inside = true;
     try {
-      let inputs = given;
-      for (const hook of before) inputs = hook({ module, inputs }) ?? inputs;
-      let output = forward.apply(module, inputs);
-      for (const hook of after) output = hook({ module, inputs, output }) ?? output;
+      let inputs: readonly unknown[] = given;
+      for (const hook of before) inputs = hook({ module, inputs: inputs as unknown[] }) ?? inputs;
+      let output = forward.apply(module, [...inputs]);
+      for (const hook of after) output = hook({ module, inputs: inputs as unknown[], output }) ?? output;
       return output;
     } finally {
       inside = false;

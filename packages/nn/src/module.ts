@@ -92,12 +92,12 @@ export abstract class Module extends TreeNode {
    * @returns what takes the hook off
    * @throws ValueError where the module has no `forward`
    */
-  onForward<M extends Module>(this: M, hook: AfterForward<M>): () => void {
+  onForward<M extends Module>(this: M, hook: AfterForward<NoInfer<M>>): () => void {
     return hookAfter(this, hook);
   }
 
   /** Calls `hook` before each call of this module's `forward`; an array that it returns takes the place of the inputs. */
-  beforeForward<M extends Module>(this: M, hook: BeforeForward<M>): () => void {
+  beforeForward<M extends Module>(this: M, hook: BeforeForward<NoInfer<M>>): () => void {
     return hookBefore(this, hook);
   }
 

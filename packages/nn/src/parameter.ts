@@ -70,10 +70,14 @@ export abstract class StateTensor extends Tensor {
     if (before !== storage) retire(before);
   }
 
-  /** As `assign` for a value of this shape that may be of another dtype, or live on another backend. */
+  /** As `assign` for a value of this shape that may be of another dtype, or live on another backend. A gradient is forgotten. */
   convert(value: Tensor): void {
+    const { requiresGrad } = this;
+    // A leaf knows its dtype.
+    if (requiresGrad) this.requiresGrad = false;
     this.adopt(owned(value));
     (this as { dtype: DType }).dtype = value.dtype;
+    if (requiresGrad) this.requiresGrad = true;
   }
 }
 
