@@ -14,9 +14,20 @@ export interface RawBuffer {
   unmap(): void;
 }
 
+export interface RawPipeline {
+  getBindGroupLayout(group: number): object;
+}
+
+export interface RawPass {
+  setPipeline(pipeline: RawPipeline): void;
+  setBindGroup(index: number, group: object): void;
+  dispatchWorkgroups(x: number, y: number, z: number): void;
+  end(): void;
+}
+
 export interface RawDevice {
   readonly queue: {
-    writeBuffer(buffer: RawBuffer, offset: number, data: Float32Array): void;
+    writeBuffer(buffer: RawBuffer, offset: number, data: Float32Array | Uint32Array): void;
     submit(commands: readonly object[]): void;
     onSubmittedWorkDone(): Promise<void>;
   };
@@ -24,8 +35,21 @@ export interface RawDevice {
   readonly lost: Promise<{ readonly reason: string; readonly message: string }>;
   onuncapturederror: ((event: { readonly error: { readonly message: string } }) => void) | null;
   createBuffer(settings: { size: number; usage: number }): RawBuffer;
+  createShaderModule(settings: { readonly code: string }): object;
+  createComputePipelineAsync(settings: {
+    readonly layout: 'auto';
+    readonly compute: { readonly module: object; readonly entryPoint: string };
+  }): Promise<RawPipeline>;
+  createBindGroup(settings: {
+    readonly layout: object;
+    readonly entries: readonly {
+      readonly binding: number;
+      readonly resource: { readonly buffer: RawBuffer };
+    }[];
+  }): object;
   createCommandEncoder(): {
     copyBufferToBuffer(from: RawBuffer, at: number, to: RawBuffer, toAt: number, size: number): void;
+    beginComputePass(): RawPass;
     finish(): object;
   };
   destroy(): void;

@@ -88,7 +88,8 @@ export class Launcher {
   }
 
   /** Runs a program into a buffer now; only within `later`. */
-  launchNow(out: Home, { source, grid, arrays, numbers }: Program): void | Promise<void> {
+  launchNow(out: Home, program: Program): void | Promise<void> {
+    const { source, grid, arrays, numbers } = program;
     const failure = arrays.find((home) => home.failure)?.failure;
     if (failure) {
       // Told of where it arose.
@@ -100,7 +101,7 @@ export class Launcher {
     let kernel = this.#kernels.get(key);
     if (kernel) this.#kernels.delete(key);
     else {
-      kernel = this.device.compile(source, grid, lengths, numbers.length);
+      kernel = this.#compile(program, lengths);
       this.#built++;
       while (this.#kernels.size >= this.mostKernels) this.#evict();
     }
@@ -126,6 +127,13 @@ export class Launcher {
     return handle.then((made) => {
       out.handle = made;
     }, failed);
+  }
+
+  #compile({ source, grid, numbers, ownLength }: Program, lengths: readonly number[]): Compiled {
+    const { device } = this;
+    return ownLength === undefined
+      ? device.compile(source, grid, lengths, numbers.length)
+      : device.compileOwn!(source, grid as [number, number, number], ownLength);
   }
 
   /** Single numbers are uploaded only where a kernel reads them as an array. */
