@@ -17,9 +17,31 @@ export * from './layers/embedding.ts';
 export * from './layers/norm.ts';
 export * from './layers/swiglu.ts';
 export * from './layers/dropout.ts';
-export * from './layers/rope.ts';
-export * from './layers/attention.ts';
+export * from './positions/rope.ts';
+export {
+  ropeFrequencies,
+  type DynamicScaling,
+  type LinearScaling,
+  type Llama3Scaling,
+  type LongRopeScaling,
+  type RopeFrequencies,
+  type RopeScaling,
+  type YarnScaling,
+} from './positions/rope-scaling.ts';
+export { positionIds, type Positions } from './positions/positions.ts';
+export * from './positions/learned.ts';
+export * from './positions/sinusoidal.ts';
+export * from './positions/alibi.ts';
+export * from './positions/relative-buckets.ts';
+export * from './positions/relative-shift.ts';
+export type { ScorePositions } from './positions/score-positions.ts';
+export * from './attention/causal-attention.ts';
+export * from './attention/causal-self-attention.ts';
 export { Cache, RecurrentCache, type CacheTree } from './attention/cache.ts';
+export * from './attention/key-value-cache.ts';
+export * from './attention/masks.ts';
+export * from './attention/multi-head.ts';
+export * from './attention/scaled-dot-product.ts';
 export * from './linear-attention/index.ts';
 export * from './losses/index.ts';
 export * from './optim/index.ts';

@@ -67,12 +67,16 @@ export function release(x: Tensor): void {
   retire(x.storage);
 }
 
-/** Rows of a batch by their numbers, i32. @throws ValueError for rows that are not there */
-export function checkedRows(op: string, rows: readonly number[], batch: number, like: Tensor): Tensor {
+/** @throws ValueError for rows that are not in a batch of that size */
+export function checkRows(op: string, rows: readonly number[], batch: number): void {
   for (const row of rows)
     if (!Number.isInteger(row) || row < 0 || row >= batch)
       throw new ValueError(op, `the batch has ${batch} rows, got row ${row}`);
-  return fromData(Int32Array.from(rows), [rows.length], { backend: like.backend });
+}
+
+/** The rows of a tensor with those numbers. */
+export function pickedRows(x: Tensor, rows: readonly number[]): Tensor {
+  return x.indexSelect(0, fromData(Int32Array.from(rows), [rows.length], { backend: x.backend }));
 }
 
 /** @throws ValueError for what is no number of tokens up to `length` */
@@ -145,10 +149,8 @@ export class RecurrentCache<State extends CacheTree = CacheTree> extends Cache {
   reorder(rows: readonly number[]): void {
     const state = this.#state;
     if (state === null) return;
-    for (const x of tensorsOf(state)) checkedRows('RecurrentCache.reorder', rows, x.shape[0]!, x);
-    const picked = (x: Tensor): Tensor =>
-      noGrad(() => x.indexSelect(0, checkedRows('RecurrentCache.reorder', rows, x.shape[0]!, x)));
-    this.#replace(mapCache(state, (x) => hold(picked(x))));
+    for (const x of tensorsOf(state)) checkRows('RecurrentCache.reorder', rows, x.shape[0]!);
+    this.#replace(mapCache(state, (x) => hold(noGrad(() => pickedRows(x, rows)))));
   }
 
   /** Only to where it stands, or to 0. @throws ValueError for any other length */
