@@ -57,8 +57,8 @@ export function linearCrossEntropy(
     const product = h.matmul(w.transpose());
     return crossEntropy(b ? product.add(b) : product, t, settings);
   });
-  const floats: readonly Tensor[] = [hidden, weight, ...(bias ? [bias] : [])];
-  return inWide(floats, (x, w, b) => {
+  const floats: Tensor[] = [hidden, weight, ...(bias ? [bias] : [])];
+  return inWide<Tensor[]>(floats, (x, w, b) => {
     const lines = x!.reshape([count, d]);
     const chunks: Tensor[] = [];
     for (let at = 0; at < count || at === 0; at += chunkSize) {
