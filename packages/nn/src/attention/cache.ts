@@ -47,14 +47,19 @@ export type CacheTree =
 
 /** A handle of the cache's own to the elements of a tensor, without history; it outlives scopes until it is released. @throws ValueError inside vmap and jvp */
 export function hold(x: Tensor): Tensor {
+  checkPlain(x);
+  const lone = isContiguous(x.layout) && x.storage.bytes === x.size * bytesPerElement(x.dtype);
+  const { storage, layout, dtype } = lone ? x : noGrad(() => x.detach().clone());
+  return pin(new Tensor(storage, layout, dtype));
+}
+
+/** @throws ValueError for what vmap or jvp go through: a cache would lose what goes with it */
+export function checkPlain(x: Tensor): void {
   if (storagesOf(x).length > 1)
     throw new ValueError('Cache', 'cannot keep what vmap or jvp go through', {
       operands: [x],
       hint: 'hand the state over as an argument, and return the next one',
     });
-  const lone = isContiguous(x.layout) && x.storage.bytes === x.size * bytesPerElement(x.dtype);
-  const { storage, layout, dtype } = lone ? x : noGrad(() => x.detach().clone());
-  return pin(new Tensor(storage, layout, dtype));
 }
 
 /** A further handle to what is held: whoever gets it may have it as long as he likes. */

@@ -11,7 +11,7 @@ import {
   writeInPlace,
   zeros,
 } from '@infinigrad/tensor';
-import { checkRows, handle, hold, pickedRows, release } from './cache.ts';
+import { checkPlain, checkRows, handle, hold, pickedRows, release } from './cache.ts';
 
 /**
  * Rows [..., T, d] in a buffer with room to spare. New rows are written into the spare room, which no tensor that was handed
@@ -52,10 +52,10 @@ export class GrowingRows {
     return this.#buffer!.narrow(-2, this.#first, this.length);
   }
 
-  /** @throws ShapeError, DTypeError for rows that are not like those before, before anything is changed */
+  /** @throws ShapeError, DTypeError for rows [batch, ..., T, d] that are not like those before, ValueError inside vmap and jvp, before anything is changed */
   check(x: Tensor): void {
     const buffer = this.#buffer;
-    if (x.rank < 2) throw new ShapeError(this.#op, 'needs rows [batch, ..., T, d]', { operands: [x] });
+    checkPlain(x);
     if (!buffer) return;
     const others = (shape: readonly number[]): number[] => shape.toSpliced(-2, 1);
     if (!sameShape(others(x.shape), others(buffer.shape)))
