@@ -60,7 +60,7 @@ export class AdamW extends ChainedOptimizer<AdamSettings> {
     super(
       'AdamW',
       params,
-      settingsFrom('AdamW', { ...defaults, weightDecay: 0.01 }, options),
+      settingsFrom<AdamSettings>('AdamW', { ...defaults, weightDecay: 0.01 }, options),
       check,
       options,
     );
@@ -80,7 +80,13 @@ export class AdamW extends ChainedOptimizer<AdamSettings> {
 export class Adam extends ChainedOptimizer<AdamSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
   constructor(params: Parameters<AdamSettings>, options: AdamOptions = {}) {
-    super('Adam', params, settingsFrom('Adam', { ...defaults, weightDecay: 0 }, options), check, options);
+    super(
+      'Adam',
+      params,
+      settingsFrom<AdamSettings>('Adam', { ...defaults, weightDecay: 0 }, options),
+      check,
+      options,
+    );
   }
 
   protected override transforms({ weightDecay, ...settings }: ResolvedGroup<AdamSettings>): Chain {
