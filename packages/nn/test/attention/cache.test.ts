@@ -59,16 +59,16 @@ const commands = fc.array(
   { maxLength: 14 },
 ) as fc.Arbitrary<Command[]>;
 
-/** Runs commands on a cache and on lists; every cache that was cloned on the way goes on to live, and is looked at in the end. */
+interface Known {
+  readonly cache: KeyValueCache;
+  rows: Rows;
+}
+
+/** Runs commands on a cache and on lists; of clones and what they were cloned from, each gets its turn. */
 function follow(list: readonly Command[], window: number | undefined): void {
-  const start = (): { cache: KeyValueCache; rows: Rows } => ({
-    cache: new KeyValueCache({ window }),
-    rows: [[], []],
-  });
-  let at = start();
-  const others: (typeof at)[] = [];
+  const all: Known[] = [{ cache: new KeyValueCache({ window }), rows: [[], []] }];
   const handed: { tensor: Tensor; expected: number[] }[] = [];
-  const look = ({ cache, rows }: typeof at): void => {
+  const look = ({ cache, rows }: Known): void => {
     expect(cache.length).toBe(rows[0]!.length);
     const { content } = cache;
     if (!content) return expect(rows[0]!.length).toBe(0);
@@ -79,7 +79,8 @@ function follow(list: readonly Command[], window: number | undefined): void {
     expect(numbers(content.values)).toEqual(numbers(tokens(last, dv)));
   };
   let next = 1;
-  for (const command of list) {
+  list.forEach((command, turn) => {
+    const at = all[turn % all.length]!;
     const { cache, rows } = at;
     if (command.what === 'append') {
       const fresh = rows.map(() => Array.from({ length: command.count }, () => next++));
@@ -97,28 +98,23 @@ function follow(list: readonly Command[], window: number | undefined): void {
       } catch (error) {
         expect(window).toBeDefined();
         expect(error).toBeInstanceOf(ValueError);
-        look(at);
-        continue;
+        return;
       }
-      at = { cache, rows: rows.map((row) => row.slice(0, to)) };
+      at.rows = rows.map((row) => row.slice(0, to));
     } else if (command.what === 'reorder') {
-      if (!cache.content) continue;
+      if (!cache.content) return;
       const picks = command.picks.map((n) => n % rows.length);
       cache.reorder(picks);
-      at = { cache, rows: picks.map((n) => [...rows[n]!]) };
+      at.rows = picks.map((n) => [...rows[n]!]);
     } else if (command.what === 'clone') {
-      const copy = { cache: cache.clone(), rows: rows.map((row) => [...row]) };
-      // Now the copy goes on, now the original.
-      others.push(next % 2 === 0 ? at : copy);
-      at = next % 2 === 0 ? copy : at;
+      all.push({ cache: cache.clone(), rows: rows.map((row) => [...row]) });
     } else {
       cache.reset();
       expect(cache.bytes).toBe(0);
-      at = { cache, rows: [[], []] };
+      at.rows = [[], []];
     }
-    look(at);
-  }
-  for (const other of others) look(other);
+    for (const one of all) look(one);
+  });
   for (const { tensor, expected } of handed) expect(numbers(tensor)).toEqual(expected);
 }
 
