@@ -12,7 +12,7 @@ import {
   type ResolvedGroup,
   type SettingsCheck,
 } from './groups.ts';
-import type { Schedule } from './schedule.ts';
+import type { Schedule } from './schedules/schedule.ts';
 import {
   ParameterStates,
   readStates,

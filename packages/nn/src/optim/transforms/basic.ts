@@ -1,7 +1,7 @@
 /** Transforms that scale, add, clip and restrict. */
 import { ValueError, type Tensor } from '@infinigrad/tensor';
 import { checkMaxNorm, clipFactorLater } from '../clip.ts';
-import type { Schedule } from '../schedule.ts';
+import type { Schedule } from '../schedules/schedule.ts';
 import type { GradientTransform } from './transform.ts';
 
 /** The update times a number. */

@@ -1,4 +1,4 @@
-/** Schedules: their ends, their course, what they refuse. */
+/** The schedule of the recipes: its ends, its course, what it refuses. */
 import { constant, warmupCosine } from '@infinigrad/nn';
 import { ValueError } from '@infinigrad/tensor';
 import fc from 'fast-check';
