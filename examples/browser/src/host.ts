@@ -21,9 +21,9 @@ async function open(backend: BackendName, force: boolean): Promise<Found> {
     try {
       return { adapter: (await useGpu({ mode: backend, force })).adapter };
     } catch (error) {
-      const { problem } = error as InfinigradError;
+      const problem = error instanceof InfinigradError ? error.problem : String(error);
       return {
-        lack: problem?.replace(`no GPU is at hand: ${backend}: `, '') ?? String(error),
+        lack: problem.replace(`no GPU is at hand: ${backend}: `, '').replace(' (force: true takes it)', ''),
         unreachable:
           backend === 'webgpu'
             ? !('gpu' in navigator)
@@ -37,6 +37,9 @@ async function open(backend: BackendName, force: boolean): Promise<Found> {
   const { count, lack } = threadStats();
   return { adapter: `SIMD, ${count === 1 ? 'one thread' : `${count} threads`}${lack ? ` (${lack})` : ''}` };
 }
+
+const told = (error: unknown): string =>
+  error instanceof InfinigradError ? `${error.op}: ${error.problem}` : String(error);
 
 export function makeHost(send: Send): (message: ToHost) => Promise<void> {
   let opened: { readonly backend: BackendName; readonly force: boolean } | undefined;
@@ -70,7 +73,7 @@ export function makeHost(send: Send): (message: ToHost) => Promise<void> {
       stopped = false;
       const end = await train(message.trial).catch((error: unknown): End => ({
         kind: 'failed',
-        message: error instanceof Error ? error.message : String(error),
+        message: told(error),
       }));
       send({ kind: 'end', end });
     }

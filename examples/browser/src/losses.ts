@@ -8,6 +8,8 @@ export interface Difference {
   readonly step: number;
 }
 
+const signed = (x: number): string => (x === 0 ? '0' : `${x > 0 ? '+' : ''}${x.toExponential(1)}`);
+
 export class Losses {
   readonly #steps = new Map<BackendName, Step[]>();
   readonly #table: HTMLTableElement;
@@ -52,8 +54,7 @@ export class Losses {
       1 + this.#columns.slice(0, this.#columns.indexOf(name)).reduce((n, one) => n + this.#width(one), 0);
     row.cells[column]!.textContent = step.loss.toFixed(6);
     const wasm = this.#steps.get('wasm')?.[at];
-    if (this.#differs(name) && wasm)
-      row.cells[column + 1]!.textContent = (step.loss - wasm.loss).toExponential(1);
+    if (this.#differs(name) && wasm) row.cells[column + 1]!.textContent = signed(step.loss - wasm.loss);
   }
 
   #width(name: BackendName): number {

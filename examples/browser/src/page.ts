@@ -56,6 +56,7 @@ async function findBackends(only: readonly Entry[]): Promise<void> {
     const here = 'adapter' in answer;
     found.textContent = here ? answer.adapter : `not here: ${answer.lack}`;
     if (here && backend.place === 'page') found.textContent += ' · on this page';
+    found.title = found.textContent;
     item.classList.toggle('absent', !here);
     box.disabled = !here;
   }

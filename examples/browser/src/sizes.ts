@@ -15,7 +15,7 @@ export const multiples = [1, 4, 16] as const;
 
 export const sizes = {
   tiny: {
-    label: 'tiny: one layer, two digits, learns nothing much',
+    label: 'tiny: one layer, a look at the machinery',
     steps: 30,
     samples: 16,
     tried: [1, 4],
