@@ -55,6 +55,11 @@ const loop = /for \(/g;
 /** The end is a literal: gpu.js cuts other loops at 1,000. The counter starts at a whole number: WGSL steps no float. */
 const goodLoop = /for \(let (\w+) = 0; \1 < \d+; \1\+\+\)/g;
 
+export interface PretendOptions {
+  readonly division: Division;
+  readonly grid: Limits['grid'];
+}
+
 export class PretendDevice implements Device {
   readonly mode = 'webgpu';
   readonly adapter = { name: 'pretended', software: true };
@@ -63,7 +68,7 @@ export class PretendDevice implements Device {
   readonly limits: Limits;
   readonly #division: Division;
 
-  constructor({ division = 'exact', grid = [64, 64, 64] as Limits['grid'] } = {}) {
+  constructor({ division, grid }: PretendOptions) {
     this.#division = division;
     this.limits = { elements: mostElements, inputs: 7, grid };
   }
