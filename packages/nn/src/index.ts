@@ -44,4 +44,7 @@ export * from './attention/multi-head.ts';
 export * from './attention/scaled-dot-product.ts';
 export * from './linear-attention/index.ts';
 export * from './losses/index.ts';
+export * from './train/index.ts';
+export * from './data/index.ts';
+export * from './log/index.ts';
 export * from './optim/index.ts';
