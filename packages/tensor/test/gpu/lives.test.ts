@@ -20,6 +20,7 @@ import {
 } from '@infinigrad/tensor';
 import { useGpu, type Gpu } from '@infinigrad/tensor/gpu';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { GpuBackend } from '../../src/backends/gpu/backend.ts';
 import { assertMode, loadLibrary } from '../../src/backends/gpu/gpujs.ts';
 import { gpu, webGpu } from './host.ts';
 
@@ -185,12 +186,24 @@ describe.skipIf(!gpu)('on the gpu', () => {
       return new Tensor(new Storage(backend, buffer, 8, 'brokenOp', null), layout, 'f32').add(1);
     };
 
-    it('to build a kernel show where the result is read, with the op named, and are not printed', async () => {
-      const print = vi.spyOn(console, 'error');
+    it('to build a kernel show where the result is read, with the op named', async () => {
       await expect(broken().data()).rejects.toThrow(/^brokenOp: its kernel failed on the GPU/);
       await getBackend('gpu').sync();
+    });
+
+    it('of the driver to build a kernel are not printed', async () => {
+      const print = vi.spyOn(console, 'error');
+      const { device } = getBackend('gpu') as GpuBackend;
+      const given = device.upload(new Float32Array(2));
+      // WGSL steps no counter that starts at a float.
+      const source = 'function (a) { let s = 0; for (let i = a[0]; i < 2; i++) { s = s + a[1]; } return s; }';
+      const kernel = device.compile(source, [2], [2], 0);
+      await expect(async () => device.launch(kernel, [given], [])).rejects.toThrow();
+      await device.drain();
+      expect(device.complaint()).toMatch(/\w/);
       expect(print).not.toHaveBeenCalled();
       print.mockRestore();
+      device.release(given);
     });
 
     it('show at the next sync, once', async () => {

@@ -140,7 +140,12 @@ export class PretendDevice implements Device {
     (kernel as Kernel).discarded = true;
   }
 
-  async drain(): Promise<void> {}
+  /** How often somebody has waited for what was launched. */
+  drains = 0;
+
+  async drain(): Promise<void> {
+    this.drains++;
+  }
   complaint(): null {
     return null;
   }

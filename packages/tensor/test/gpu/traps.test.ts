@@ -121,6 +121,7 @@ const traps: readonly Held[] = [
     trap: '14: memory that is given back is there again only when the queue has drained',
     by: [
       [lives, 'keeps memory flat over 1,000 steps'],
+      ['pretend.test.ts', 'lets the GPU catch up where nothing is read'],
       [pageLives, '14: 1,000 steps leave nothing behind'],
     ],
   },
@@ -146,7 +147,14 @@ const traps: readonly Held[] = [
   },
   {
     trap: '18: what cannot be built is printed as well',
-    by: [[lives, 'to build a kernel show where the result is read, with the op named, and are not printed']],
+    by: [
+      [lives, 'of the driver to build a kernel are not printed'],
+      [lives, 'to build a kernel show where the result is read, with the op named'],
+      [
+        pageLives,
+        '18: a kernel that cannot be built is an error where its result is read, with the op named',
+      ],
+    ],
   },
 ];
 
