@@ -5,31 +5,32 @@ import {
   problemOf,
   type Gates,
   type Problem,
-  type RecurrentForm,
   type RecurrentOptions,
   type RecurrentOutput,
 } from './problem.ts';
 import { recurrent } from './recurrent.ts';
 
-/** Up to so many tokens, token by token is the fastest. */
-const fewTokens = 4;
-
-/** The form that `auto` stands for. */
-export function formFor(length: number): Exclude<RecurrentForm, 'auto'> {
-  return length <= fewTokens ? 'recurrent' : 'chunkwise';
-}
+/** Up to so many tokens, token by token is the fastest: measured at d = 64. */
+const fewTokens = ({ decay, beta }: Problem): number => (beta || (decay && decay.shape[3] !== 1) ? 8 : 3);
 
 function solved(
   problem: Problem,
   { form = 'auto', chunkSize = 64 }: RecurrentOptions,
-): {
-  output: Tensor;
-  state: Tensor;
-} {
-  const length = problem.q.shape[2]!;
-  const chosen = form === 'auto' ? formFor(length) : form;
-  if (chosen === 'recurrent') return recurrent(problem);
-  return chunkwise(problem, chosen === 'parallel' ? Infinity : chunkSize);
+): { output: Tensor; state: Tensor } {
+  const { q, beta } = problem;
+  const length = q.shape[2]!;
+  if (form === 'recurrent' || (form === 'auto' && length <= fewTokens(problem))) return recurrent(problem);
+  if (form !== 'parallel') return chunkwise(problem, chunkSize);
+  if (!beta || length <= 64 || q.dtype === 'f64') return chunkwise(problem, Infinity);
+  // What the delta rule has overwritten is still in the sums over all pairs: too much for f32.
+  const wide = Object.fromEntries(
+    Object.entries(problem as object as Record<string, Tensor | null>).map(([name, x]) => [
+      name,
+      x && x.cast('f64'),
+    ]),
+  ) as object as Problem;
+  const { output, state } = chunkwise(wide, Infinity);
+  return { output: output.cast(q.dtype), state: state.cast(q.dtype) };
 }
 
 function withoutNormalizer(
@@ -43,7 +44,7 @@ function withoutNormalizer(
   const { output, state } = solved(problemOf(op, q, k, v, gates, options), options);
   return {
     output: output.dtype === q.dtype ? output : output.cast(q.dtype),
-    state: { matrix: state, normalizer: null },
+    state: { matrix: state },
   };
 }
 

@@ -21,8 +21,8 @@ export type RecurrentForm = 'auto' | 'recurrent' | 'chunkwise' | 'parallel';
 export type RecurrentState = {
   /** S: [batch, heads, d_key, d_value]. */
   readonly matrix: Tensor;
-  /** z, the sum of the keys, [batch, heads, d_key]; null where nothing is normalised by it. */
-  readonly normalizer: Tensor | null;
+  /** z, the sum of the keys, [batch, heads, d_key], where outputs are divided by a sum of weights. */
+  readonly normalizer?: Tensor;
 };
 
 export interface RecurrentOptions {

@@ -11,7 +11,8 @@ import {
   type RecurrentOutput,
   type RecurrentState,
 } from '@infinigrad/nn';
-import { Key, type FloatDType, type Tensor } from '@infinigrad/tensor';
+import { isFloat, Key, type FloatDType, type Tensor } from '@infinigrad/tensor';
+import { expect } from 'vitest';
 import { numbers } from '../support.ts';
 
 export interface Sizes {
@@ -34,7 +35,7 @@ export interface Rule {
   /** q, k, v, and gates where there are any, in their ranges. */
   readonly draw: (key: Key, sizes: Sizes) => Arguments;
   readonly call: (args: Arguments, options: RecurrentOptions) => RecurrentOutput;
-  /** log α of a token's channel; Σ weights are divided by; β. */
+  /** log α of a token, or of each of its channels. */
   readonly decay: (gate: number[] | null, head: number, heads: number) => number | number[];
   readonly normalized: boolean;
 }
@@ -207,7 +208,9 @@ export function someState(rule: Rule, key: Key, { batch, heads, dk, dv }: Sizes)
   const dtype = 'f64' as const;
   return {
     matrix: key.normal([batch, heads, dk, dv], { dtype }),
-    normalizer: rule.normalized ? key.foldIn(1).uniform([batch, heads, dk], { min: 1, max: 3, dtype }) : null,
+    ...(rule.normalized && {
+      normalizer: key.foldIn(1).uniform([batch, heads, dk], { min: 1, max: 3, dtype }),
+    }),
   };
 }
 
@@ -215,10 +218,22 @@ export function someState(rule: Rule, key: Key, { batch, heads, dk, dv }: Sizes)
 export function cast<T>(x: T, dtype: FloatDType): T {
   const walk = (at: unknown): unknown => {
     if (at === null || typeof at !== 'object') return at;
-    if ('cast' in at) return (at as Tensor).dtype === 'f64' ? (at as Tensor).cast(dtype) : at;
+    if ('cast' in at) return isFloat((at as Tensor).dtype) ? (at as Tensor).cast(dtype) : at;
     return Object.fromEntries(Object.entries(at).map(([key, value]) => [key, walk(value)]));
   };
   return walk(x) as T;
 }
 
 export const forms = ['recurrent', 'chunkwise', 'parallel'] as const;
+
+/** The largest difference, relative to the largest of the expected numbers (at least 1). A NaN is as far as can be. */
+export function distance(actual: readonly number[], expected: readonly number[]): number {
+  expect(actual.length).toBe(expected.length);
+  let [worst, largest] = [0, 1];
+  actual.forEach((x, i) => {
+    const difference = Math.abs(x - expected[i]!);
+    worst = difference <= worst ? worst : difference;
+    largest = Math.max(largest, Math.abs(expected[i]!));
+  });
+  return Number.isNaN(worst) ? Infinity : worst / largest;
+}
