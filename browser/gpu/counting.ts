@@ -46,11 +46,11 @@ function countWebGpu(device: Methods, buffer: Methods): void {
   });
 }
 
-/** From now on, in this mode. */
+/** From now on; nothing is counted outside of browsers. */
 export function countObjects(mode: string): void {
   const there = globalThis as unknown as Record<string, { readonly prototype: Methods } | undefined>;
   if (mode === 'webgpu') countWebGpu(there['GPUDevice']!.prototype, there['GPUBuffer']!.prototype);
-  else countWebGl(there['WebGL2RenderingContext']!.prototype);
+  if (mode === 'webgl2') countWebGl(there['WebGL2RenderingContext']!.prototype);
 }
 
 /** From now on textures seem to have no longer sides than this. */

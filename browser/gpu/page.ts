@@ -1,8 +1,9 @@
-/** The page: opens a GPU, and tries ops on it against the reference. */
+/** The page: opens a GPU, tries ops on it against the reference, and sets traps. Runs in Node as well. */
 import { AdamW, crossEntropy, Linear } from '@infinigrad/nn';
-import { arange, Key, setBackend } from '@infinigrad/tensor';
+import { arange, Key, setBackend, type Tensor } from '@infinigrad/tensor';
 import { useGpu, type Gpu, type Mode } from '@infinigrad/tensor/gpu';
 import { cases, conform, type Case } from '../../packages/tensor/test/gpu/conform.ts';
+import { reads } from './check.ts';
 import { alive, countObjects, offend, pretendSide, sources } from './counting.ts';
 import { takeSteps, lifeTraps } from './traps-lives.ts';
 import { valueTraps } from './traps-values.ts';
@@ -34,10 +35,30 @@ async function losses(backend: string, steps: number): Promise<number[]> {
   }
 }
 
+/** Reads again and again. @returns what is wrong */
+async function readWrongly(x: Tensor): Promise<string> {
+  for (let by = 2; ; by++) {
+    const data = await x.mul(by).data();
+    const at = data.findIndex((y, i) => y !== Math.fround((i + 1) * by));
+    if (at >= 0) return `${data[at]} instead of ${(at + 1) * by} was read`;
+  }
+}
+
+/** A browser needs a moment to have a GPU again. */
+async function patiently<T>(body: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries++)
+    try {
+      return await body();
+    } catch (error) {
+      if (tries === 40) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+}
+
 const traps = [...valueTraps, ...lifeTraps];
 let opened: Gpu | undefined;
 
-const page = {
+export const page = {
   cases,
   /** @param side of textures, at most, where one is to be pretended */
   async open(mode: Mode, side?: number): Promise<Pick<Gpu, 'mode' | 'adapter'> | string> {
@@ -89,6 +110,22 @@ const page = {
     setBackend('gpu');
     await takeSteps(count);
     setBackend('js');
+  },
+  /** Reads until the GPU is lost, opens another and reads from that. @returns what was wrong, or null */
+  async readUntilLost(): Promise<string | null> {
+    const { mode } = opened!;
+    try {
+      await useGpu({ mode, force: true });
+      const x = arange(1, 1001, 1, { dtype: 'f32' }).clone();
+      const lost = await readWrongly(x).catch(String);
+      if (!/BackendError: .*the GPU was lost.*useGpu\(\) again/.test(lost)) return lost;
+      await patiently(() => useGpu({ mode, force: true }));
+      return await reads(arange(1, 4).mul(2), [2, 4, 6]).then(() => null);
+    } catch (error) {
+      return String(error);
+    } finally {
+      setBackend('js');
+    }
   },
   async tryCase(one: Case, runs: number): Promise<Verdict> {
     try {

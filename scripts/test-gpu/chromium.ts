@@ -4,52 +4,32 @@ import { join } from 'node:path';
 import { bundle, serve } from '../../browser/test/serve.ts';
 import type { Page as There } from '../../browser/gpu/page.ts';
 import { launchChromium } from '../../browser/test/chromium.ts';
-import { Tally, type Case } from '../../packages/tensor/test/gpu/conform.ts';
-import { notRun, ran, type Outcome } from './outcome.ts';
+import type { Case } from '../../packages/tensor/test/gpu/conform.ts';
+import { notRun, type Outcome } from './outcome.ts';
+import {
+  Count,
+  deathTrap,
+  megabytesIn,
+  memoryTrap,
+  only,
+  onlyTraps,
+  runs,
+  tryMemory,
+  within,
+} from './tries.ts';
+
+type Mode = 'webgpu' | 'webgl2';
+type Browser = Awaited<ReturnType<typeof launchChromium>>;
+type Tab = Awaited<ReturnType<Browser['newPage']>>;
 
 /** A driver that computes on the CPU, so that no GPU is needed. CHROMIUM_FLAGS puts others in their place. */
 const software = ['--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist'];
-const flags: Readonly<Record<'webgpu' | 'webgl2', readonly string[]>> = {
+const flags: Readonly<Record<Mode, readonly string[]>> = {
   webgl2: software,
   webgpu: [...software, '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
 };
 
-const runs = Number(process.env['INFINIGRAD_GPU_RUNS'] ?? 2);
-
-/** Ops to try; all unless told. */
-const only = new RegExp(process.env['INFINIGRAD_GPU_ONLY'] ?? '');
-
-/** The same for traps; none where only some ops are to be tried, unless named. */
-const onlyTraps = new RegExp(
-  process.env['INFINIGRAD_GPU_TRAPS'] ?? (process.env['INFINIGRAD_GPU_ONLY'] ? '^$' : ''),
-);
-
 declare const page: There;
-
-type Mode = 'webgpu' | 'webgl2';
-type Browser = Awaited<ReturnType<typeof launchChromium>>;
-type Page = Awaited<ReturnType<Browser['newPage']>>;
-
-/** A page with the GPU opened, or why there is none. */
-async function openTab(browser: Browser, url: string, mode: Mode, side: number | null): Promise<Tab> {
-  const tab = await browser.newPage();
-  const errors: string[] = [];
-  tab.on('pageerror', (error) => errors.push(String(error)));
-  await tab.goto(`${url}/open/`);
-  await tab.waitForFunction(() => 'page' in globalThis);
-  const opened = await tab.evaluate(([wanted, most]) => page.open(wanted, most ?? undefined), [
-    mode,
-    side,
-  ] as [Mode, number | null]);
-  return { tab, opened, errors };
-}
-
-interface Tab {
-  readonly tab: Page;
-  readonly opened: string | { readonly adapter: string };
-  /** What nobody in the page has caught. */
-  readonly errors: string[];
-}
 
 export async function tryInChromium(mode: Mode): Promise<Outcome> {
   const name = `${mode} in Chromium`;
@@ -59,66 +39,67 @@ export async function tryInChromium(mode: Mode): Promise<Outcome> {
   const files = await bundle(join(import.meta.dirname, '../../browser/gpu'));
   const { url, server } = await serve(files);
   const browser = await launchChromium(own ?? flags[mode]);
-  const tally = new Tally();
-  const count = (what: string, failure: string | null): void => {
-    if (failure === null) tally.passed++;
-    else {
-      tally.failed.push(what);
-      console.log(`${name}: ${what}: ${failure}`);
-    }
+  /** What nobody in a page has caught. */
+  const errors: string[] = [];
+  /** A page with the GPU opened; adapter, or why there is none. */
+  const openTab = async (
+    side: number | null,
+  ): Promise<{ tab: Tab; opened: { adapter: string } | string }> => {
+    const tab = await browser.newPage();
+    tab.on('pageerror', (error) => errors.push(String(error)));
+    await tab.goto(`${url}/open/`);
+    await tab.waitForFunction(() => 'page' in globalThis);
+    const opened = await tab.evaluate(([wanted, most]) => page.open(wanted, most ?? undefined), [
+      mode,
+      side,
+    ] as [Mode, number | null]);
+    return { tab, opened };
   };
   try {
-    const first = await openTab(browser, url, mode, null);
-    const { tab, opened, errors } = first;
+    const { tab, opened } = await openTab(null);
     if (typeof opened === 'string') return notRun(name, opened);
     console.log(`${name}: ${opened.adapter}`);
+    const count = new Count(name);
     const cases = await tab.evaluate(() => page.cases);
     for (const one of cases.filter(({ op }) => only.test(op))) {
-      const { lack, failure } = await tab.evaluate(([here, times]) => page.tryCase(here, times), [
-        one,
-        runs,
-      ] as [Case, number]);
-      if (failure === null) tally.add(one, lack);
-      else count(`${one.op} ${one.dtype}`, failure);
+      const given = [one, runs] as [Case, number];
+      const trying = tab.evaluate(([here, times]) => page.tryCase(here, times), given);
+      count.addCase(one, await within(`${one.op} ${one.dtype}`, trying));
     }
-    count('training', await tab.evaluate(() => page.train()));
-    if (onlyTraps.test(memoryTrap)) count(memoryTrap, await tryMemory(browser, tab).catch(String));
+    count.add('training', await tab.evaluate(() => page.train()));
+    if (onlyTraps.test(memoryTrap)) {
+      const take = (steps: number): Promise<void> => tab.evaluate((n) => page.takeSteps(n), steps);
+      count.add(
+        memoryTrap,
+        await within(memoryTrap, tryMemory(take, await memoryOfGpu(browser))).catch(String),
+      );
+    }
     const traps = await tab.evaluate((wanted) => page.traps(wanted), mode);
-    for (const trap of traps.filter((one) => onlyTraps.test(one.name))) {
-      const own = trap.side === null ? null : await openTab(browser, url, mode, trap.side);
-      count(trap.name, await (own?.tab ?? tab).evaluate((which) => page.tryTrap(which), trap.name));
-      await own?.tab.close();
+    for (const { name: trap, side } of traps.filter((one) => onlyTraps.test(one.name))) {
+      const there = side === null ? tab : (await openTab(side)).tab;
+      const trying = there.evaluate((which) => page.tryTrap(which), trap);
+      count.add(trap, await within(trap, trying).catch(String));
+      if (there !== tab) await there.close();
     }
-    count('nothing fails unseen', errors.length === 0 ? null : errors.join('; '));
-    console.log(tally.reasons().join('\n'));
-    return ran(name, tally.passed, tally.failed.length, tally.absentCount);
+    if (onlyTraps.test(deathTrap)) {
+      const reading = tab.evaluate(() => page.readUntilLost());
+      const session = await browser.newBrowserCDPSession();
+      // By then it reads.
+      setTimeout(() => void session.send('Browser.crashGpuProcess').catch(() => {}), 1000);
+      count.add(deathTrap, await within(deathTrap, reading).catch(String));
+    }
+    count.add('nothing fails unseen', errors.length === 0 ? null : errors.join('; '));
+    return count.outcome();
   } finally {
     await browser.close();
     server.close();
   }
 }
 
-const memoryTrap = "14: 1,000 steps leave the GPU process's memory where it was";
-
-/** Why memory of the process that has the GPU is not flat, or null. */
-async function tryMemory(browser: Browser, tab: Page): Promise<string | null> {
-  const megabytes = await memoryOfGpuProcess(browser);
-  await tab.evaluate(() => page.takeSteps(100));
-  const before = await megabytes();
-  await tab.evaluate(() => page.takeSteps(1000));
-  const after = await megabytes();
-  console.log(`the GPU process: ${before} MB before 1,000 steps of 500 KiB, ${after} after`);
-  return after - before < 100 ? null : `${before} MB became ${after}`;
-}
-
-/** Asks for what is resident, where the system tells. */
-async function memoryOfGpuProcess(browser: Browser): Promise<() => Promise<number>> {
+/** Asks the process that has the GPU for its memory, where the system tells. */
+async function memoryOfGpu(browser: Browser): Promise<() => number> {
   const session = await browser.newBrowserCDPSession();
   const { processInfo } = await session.send('SystemInfo.getProcessInfo');
-  const id = processInfo.find(({ type }) => type === 'GPU')?.id;
-  return async () => {
-    const file = `/proc/${id}/status`;
-    if (!existsSync(file)) return 0;
-    return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(file, 'utf8'))?.[1] ?? 0) / 1024);
-  };
+  const status = `/proc/${processInfo.find(({ type }) => type === 'GPU')?.id}/status`;
+  return () => (existsSync(status) ? megabytesIn(readFileSync(status, 'utf8')) : 0);
 }

@@ -1,8 +1,9 @@
 /**
  * Tries every op on every way to a GPU that is at hand, and ends with one line for each: `webgl2: N passed, M failed, K
- * declared absent`, or `webgpu: not run (reason)`. Modes can be named as arguments: node, webgpu, webgl2.
+ * declared absent`, or `webgpu: not run (reason)`. Modes can be named as arguments: node, webgpu, webgl2, headlessgl.
  */
 import { tryInChromium } from './chromium.ts';
+import { tryHeadless } from './headless.ts';
 import { tryInNode } from './node.ts';
 
 const wanted = process.argv.slice(2);
@@ -10,6 +11,7 @@ const ways = {
   node: tryInNode,
   webgpu: () => tryInChromium('webgpu'),
   webgl2: () => tryInChromium('webgl2'),
+  headlessgl: tryHeadless,
 } as const;
 
 const lines: string[] = [];

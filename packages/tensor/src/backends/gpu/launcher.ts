@@ -198,9 +198,14 @@ export class Launcher {
       return data;
     } catch (error) {
       // A device that is lost says so a little later.
-      await new Promise<void>((resolve) => (globalThis as unknown as Timer).setTimeout(resolve, 0));
+      for (let i = 0; i < 8; i++) {
+        this.checkLost('data');
+        await new Promise<void>((resolve) => (globalThis as unknown as Timer).setTimeout(resolve, i));
+      }
       this.checkLost('data');
-      throw error;
+      throw error instanceof InfinigradError
+        ? error
+        : new BackendError('data', `reading failed on the GPU: ${firstLine(error)}`);
     }
   }
 

@@ -8,6 +8,12 @@ import type { RawGl } from './webgl-context.ts';
 /** Freed textures that wait to be used again, at most. */
 const mostKeptBytes = 2 ** 28;
 
+/**
+ * NaNs that lie where elements are to be read to: where one stays, nothing came. A driver that is going down says so later; and
+ * since an element may be one of them, there are two.
+ */
+const marks = [0x7fb1a2c3, 0x7fc4d5e6];
+
 /** A texture as gpu.js takes it for an argument, and for what a kernel writes to. Its class must be one and the same. */
 export class RawTexture {
   /** An own property: gpu.js asks for it so. */
@@ -105,6 +111,7 @@ export class Textures {
     if (rest > 0) put(whole, rest, 1, whole * w);
   }
 
+  /** @throws Error where nothing is to be had */
   read({ texture, size }: RawTexture, offset: number, length: number): Float32Array {
     const gl = this.#gl;
     const w = size[0]!;
@@ -119,8 +126,14 @@ export class Textures {
       gl.getParameter(gl.IMPLEMENTATION_COLOR_READ_TYPE) === gl.FLOAT;
     const step = this.#tight ? 1 : 4;
     const data = new Float32Array(w * rows * step);
-    gl.readPixels(0, first, w, rows, this.#tight ? gl.RED! : gl.RGBA, gl.FLOAT, data);
+    const bits = new Uint32Array(data.buffer);
+    const came = marks.some((mark) => {
+      bits[0] = mark;
+      gl.readPixels(0, first, w, rows, this.#tight ? gl.RED! : gl.RGBA, gl.FLOAT, data);
+      return bits[0] !== mark;
+    });
     this.detach(this.#frame);
+    if (!came) throw new Error('the driver gives nothing to read');
     const skip = offset - first * w;
     if (step === 1) return data.slice(skip, skip + length);
     return Float32Array.from({ length }, (_, i) => data[(skip + i) * 4]!);
