@@ -52,6 +52,8 @@ export function packed(source: DataSource<ArrayLike<number>>, options: PackOptio
   let open: Piece[][] = [];
   /** Rows that are, but have not been given. */
   let full: Piece[][] = [];
+  /** The source has given all. */
+  let ended = false;
 
   const add = (document: readonly number[]): void => {
     for (let at = 0; at < document.length;) {
@@ -87,27 +89,39 @@ export function packed(source: DataSource<ArrayLike<number>>, options: PackOptio
   return {
     async *[Symbol.asyncIterator]() {
       while (full.length > 0) yield made(full.shift()!);
-      for await (const document of source) {
-        if (typeof (document as Partial<ArrayLike<number>> | null)?.length !== 'number')
-          throw new ValueError(op, `a document must be a list of tokens, got ${describeValue(document)}`);
-        const tokens = Array.from(document);
-        add(end === undefined ? tokens : [...tokens, end]);
-        while (full.length > 0) yield made(full.shift()!);
-      }
-      full = open.filter((row) => row.length > 0);
+      if (!ended)
+        for await (const document of source) {
+          add(tokensOf(document, end));
+          while (full.length > 0) yield made(full.shift()!);
+        }
+      ended = true;
+      full.push(...open.filter((row) => row.length > 0));
       open = [];
       while (full.length > 0) yield made(full.shift()!);
+      ended = false;
     },
-    state: () => ({ source: source.state(), open, full, settings }),
+    state: () => ({ source: source.state(), open: copyOf(open), full: copyOf(full), ended, settings }),
     load: (state) => {
       const fields = fieldsOf('packed.load', state);
       checkSame('packed.load', 'settings', fields['settings'], settings);
       const [nextOpen, nextFull] = [rowsOf(fields['open']), rowsOf(fields['full'])];
-      source.load(fields['source']!);
+      source.load(fields['source'] ?? null);
+      ended = fields['ended'] === true;
       [open, full] = [nextOpen, nextFull];
     },
   };
 }
+
+/** @throws ValueError for what is no list of tokens */
+function tokensOf(document: ArrayLike<number>, end: number | undefined): number[] {
+  if (typeof (document as Partial<ArrayLike<number>> | null)?.length !== 'number')
+    throw new ValueError('packed', `a document must be a list of tokens, got ${describeValue(document)}`);
+  const tokens = Array.from(document);
+  return end === undefined ? tokens : [...tokens, end];
+}
+
+/** Rows grow; their pieces do not. */
+const copyOf = (rows: readonly (readonly Piece[])[]): Piece[][] => rows.map((row) => [...row]);
 
 const lengthOf = (row: readonly Piece[]): number => row.reduce((total, [tokens]) => total + tokens.length, 0);
 

@@ -47,19 +47,28 @@ export function batched<T, B = Collated<T>>(
 ): DataSource<B> {
   checkCount('batched', 'batchSize', batchSize);
   const make = collate ?? ((items: readonly T[]) => collateSamples(items) as unknown as B);
+  /** The source has given all, and the batch of what was left has been given. */
+  let ended = false;
   return {
     async *[Symbol.asyncIterator]() {
       let items: T[] = [];
-      for await (const item of source) {
-        items.push(item);
-        if (items.length < batchSize) continue;
-        yield await make(items);
-        items = [];
-      }
+      if (!ended)
+        for await (const item of source) {
+          items.push(item);
+          if (items.length < batchSize) continue;
+          yield await make(items);
+          items = [];
+        }
+      ended = true;
       if (items.length > 0 && !dropLast) yield await make(items);
+      ended = false;
     },
-    state: () => source.state(),
-    load: (state) => source.load(state),
+    state: () => ({ source: source.state(), ended }),
+    load: (state) => {
+      const fields = fieldsOf('batched.load', state);
+      source.load(fields['source'] ?? null);
+      ended = fields['ended'] === true;
+    },
   };
 }
 
@@ -82,6 +91,8 @@ export function shuffled<T extends Json>(
   checkCount('shuffled', 'buffer', size);
   const op = 'shuffled.load';
   let waiting: T[] = [];
+  /** The source has given all. */
+  let ended = false;
   let epoch = 0;
   let draws = 0;
   const draw = (): T => {
@@ -94,22 +105,26 @@ export function shuffled<T extends Json>(
   };
   return {
     async *[Symbol.asyncIterator]() {
-      for await (const item of source) {
-        waiting.push(item);
-        if (waiting.length >= size) yield draw();
-      }
+      if (!ended)
+        for await (const item of source) {
+          waiting.push(item);
+          if (waiting.length >= size) yield draw();
+        }
+      ended = true;
       while (waiting.length > 0) yield draw();
+      ended = false;
       epoch++;
       draws = 0;
     },
-    state: () => ({ source: source.state(), waiting: [...waiting], epoch, draws, key: key.words }),
+    state: () => ({ source: source.state(), waiting: [...waiting], ended, epoch, draws, key: key.words }),
     load: (state) => {
       const fields = fieldsOf(op, state);
       checkSame(op, 'key', fields['key'], key.words);
       const list = fields['waiting'];
       if (!Array.isArray(list)) countOf(op, 'list of waiting items', undefined);
       const [e, d] = [countOf(op, 'epoch', fields['epoch']), countOf(op, 'draws', fields['draws'])];
-      source.load(fields['source']!);
+      source.load(fields['source'] ?? null);
+      ended = fields['ended'] === true;
       waiting = [...(list as T[])];
       [epoch, draws] = [e, d];
     },
