@@ -5,8 +5,8 @@ import {
   problemOf,
   type Gates,
   type Problem,
-  type RecurrentOptions,
-  type RecurrentOutput,
+  type RecurrenceOptions,
+  type RecurrenceOutput,
 } from './problem.ts';
 import { recurrent } from './recurrent.ts';
 
@@ -15,7 +15,7 @@ const fewTokens = ({ decay, beta }: Problem): number => (beta || (decay && decay
 
 function solved(
   problem: Problem,
-  { form = 'auto', chunkSize = 64 }: RecurrentOptions,
+  { form = 'auto', chunkSize = 64 }: RecurrenceOptions,
 ): { output: Tensor; state: Tensor } {
   const { q, beta } = problem;
   const length = q.shape[2]!;
@@ -39,8 +39,8 @@ function withoutNormalizer(
   k: Tensor,
   v: Tensor,
   gates: Gates,
-  options: RecurrentOptions,
-): RecurrentOutput {
+  options: RecurrenceOptions,
+): RecurrenceOutput {
   const { output, state } = solved(problemOf(op, q, k, v, gates, options), options);
   return {
     output: output.dtype === q.dtype ? output : output.cast(q.dtype),
@@ -48,7 +48,7 @@ function withoutNormalizer(
   };
 }
 
-export interface LinearAttentionOptions extends RecurrentOptions {
+export interface LinearAttentionOptions extends RecurrenceOptions {
   /**
    * Divide by the sum of the weights, φ(q_t)·z_t with z_t = z_{t-1} + φ(k_t): outputs are means of values. Default true.
    * Without it an output norm has to keep the scale (arXiv 2210.10340).
@@ -71,7 +71,7 @@ export function linearAttention(
   k: Tensor,
   v: Tensor,
   options: LinearAttentionOptions = {},
-): RecurrentOutput {
+): RecurrenceOutput {
   const op = 'linearAttention';
   const { normalize = true, eps = 1e-6, initialState } = options;
   if (!(eps >= 0 && eps < Infinity)) throw new ValueError(op, `eps must be a number ≥ 0, got ${eps}`);
@@ -104,7 +104,7 @@ export function retentionDecays(heads: number): number[] {
   return Array.from({ length: heads }, (_, h) => 1 - 2 ** (-5 - h));
 }
 
-export interface RetentionOptions extends RecurrentOptions {
+export interface RetentionOptions extends RecurrenceOptions {
   /** γ of each head, in (0, 1]. Default `retentionDecays(heads)`. */
   readonly decays?: readonly number[];
 }
@@ -116,7 +116,7 @@ export interface RetentionOptions extends RecurrentOptions {
  * @param v [batch, heads, T, d_value]
  * @throws ShapeError, DTypeError, ValueError where sizes, dtypes or options do not fit
  */
-export function retention(q: Tensor, k: Tensor, v: Tensor, options: RetentionOptions = {}): RecurrentOutput {
+export function retention(q: Tensor, k: Tensor, v: Tensor, options: RetentionOptions = {}): RecurrenceOutput {
   const op = 'retention';
   if (q.rank !== 4 || q.size === 0)
     throw new ShapeError(op, 'needs q and k [batch, heads, T, d_key] and v [batch, heads, T, d_value]', {
@@ -146,8 +146,8 @@ export function gatedLinearAttention(
   k: Tensor,
   v: Tensor,
   logGates: Tensor,
-  options: RecurrentOptions = {},
-): RecurrentOutput {
+  options: RecurrenceOptions = {},
+): RecurrenceOutput {
   return withoutNormalizer('gatedLinearAttention', q, k, v, { decay: logGates }, options);
 }
 
@@ -165,8 +165,8 @@ export function deltaRule(
   k: Tensor,
   v: Tensor,
   betas: Tensor,
-  options: RecurrentOptions = {},
-): RecurrentOutput {
+  options: RecurrenceOptions = {},
+): RecurrenceOutput {
   return withoutNormalizer('deltaRule', q, k, v, { beta: betas }, options);
 }
 
@@ -181,8 +181,8 @@ export function gatedDeltaRule(
   v: Tensor,
   betas: Tensor,
   logGates: Tensor,
-  options: RecurrentOptions = {},
-): RecurrentOutput {
+  options: RecurrenceOptions = {},
+): RecurrenceOutput {
   if (logGates.rank !== 3)
     throw new ShapeError('gatedDeltaRule', 'gates must be [batch, heads, T]', { operands: [q, logGates] });
   return withoutNormalizer('gatedDeltaRule', q, k, v, { beta: betas, decay: logGates }, options);

@@ -10,4 +10,14 @@ export {
   type LinearAttentionOptions,
   type RetentionOptions,
 } from './functions.ts';
-export type { RecurrentForm, RecurrentOptions, RecurrentOutput, RecurrentState } from './problem.ts';
+export * from './layers.ts';
+export * from './delta-layers.ts';
+export {
+  RecurrentMixer,
+  type MixerForward,
+  type MixerOptions,
+  type MixerRead,
+  type MixerState,
+} from './mixer.ts';
+export type { RecurrenceForm, RecurrenceOptions, RecurrenceOutput, RecurrenceState } from './problem.ts';
+export * from './short-convolution.ts';

@@ -15,25 +15,25 @@ import {
  * pairs of tokens at once, quadratic in their number. `chunkwise`: pairs inside chunks, a state from chunk to chunk. All
  * three give the same. `auto` takes the fastest of them for the length.
  */
-export type RecurrentForm = 'auto' | 'recurrent' | 'chunkwise' | 'parallel';
+export type RecurrenceForm = 'auto' | 'recurrent' | 'chunkwise' | 'parallel';
 
 /** What has been read, per head. Its size does not depend on how much that was. */
-export type RecurrentState = {
+export type RecurrenceState = {
   /** S: [batch, heads, d_key, d_value]. */
   readonly matrix: Tensor;
   /** z, the sum of the keys, [batch, heads, d_key], where outputs are divided by a sum of weights. */
   readonly normalizer?: Tensor;
 };
 
-export interface RecurrentOptions {
+export interface RecurrenceOptions {
   /** Default `auto`. */
-  readonly form?: RecurrentForm;
+  readonly form?: RecurrenceForm;
   /** Tokens of a chunk, a power of two. Default 64. */
   readonly chunkSize?: number;
   /** Factor of the queries. Default 1/√d_key. */
   readonly scale?: number;
   /** The state to start from, as an earlier call returned it. Gradients flow into it. Default: nothing read yet. */
-  readonly initialState?: RecurrentState | null;
+  readonly initialState?: RecurrenceState | null;
   /** bool [batch, T], false for padding: such tokens write nothing, let nothing fade, and get zeros. */
   readonly mask?: Tensor | undefined;
   /**
@@ -43,11 +43,11 @@ export interface RecurrentOptions {
   readonly documents?: Tensor | undefined;
 }
 
-export interface RecurrentOutput {
+export interface RecurrenceOutput {
   /** [batch, heads, T, d_value]. */
   readonly output: Tensor;
   /** The state after the last token. */
-  readonly state: RecurrentState;
+  readonly state: RecurrenceState;
 }
 
 /** S_t = e^{decay_t} S_{t-1} + k_tᵀ v_t, or with β the delta rule; o_t = q_t S_t. */
@@ -81,7 +81,7 @@ export function problemOf(
   keys: Tensor,
   values: Tensor,
   { decay, beta }: Gates,
-  options: RecurrentOptions,
+  options: RecurrenceOptions,
 ): Problem {
   check(op, queries, keys, values, { ...(decay && { decay }), ...(beta && { beta }) }, options);
   const [batch, , length, dk] = queries.shape as readonly [number, number, number, number];
@@ -105,7 +105,7 @@ export function problemOf(
 }
 
 /** Where a document other than that of the token before begins, bool [batch, 1, T, 1]; padding belongs to its neighbour. */
-function bordersOf(documents: Tensor, mask: Tensor | undefined): Tensor {
+export function bordersOf(documents: Tensor, mask: Tensor | undefined): Tensor {
   const [batch, length] = documents.shape as readonly [number, number];
   let ids = documents;
   if (mask) {
@@ -132,7 +132,7 @@ function check(
   k: Tensor,
   v: Tensor,
   { decay, beta }: Gates,
-  options: RecurrentOptions,
+  options: RecurrenceOptions,
 ): void {
   const operands = [q, k, v];
   const { form = 'auto', chunkSize = 64, initialState, mask, documents } = options;

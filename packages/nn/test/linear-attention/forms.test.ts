@@ -1,5 +1,5 @@
 /** Each recurrence in three forms: all equal the definition written out. */
-import type { RecurrentOptions } from '@infinigrad/nn';
+import type { RecurrenceOptions } from '@infinigrad/nn';
 import type { FloatDType } from '@infinigrad/tensor';
 import { Key } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
@@ -16,7 +16,7 @@ describe.each(Object.entries(rules))('%s', (_, rule) => {
     const initialState = someState(rule, key.foldIn(5), sizes);
     const expected = writtenOut(rule, args, { initialState });
 
-    const difference = (options: RecurrentOptions, dtype: FloatDType): number => {
+    const difference = (options: RecurrenceOptions, dtype: FloatDType): number => {
       const { output, state } = rule.call(cast(args, dtype), cast({ ...options, initialState }, dtype));
       expect(output.dtype).toBe(dtype);
       return Math.max(

@@ -1,6 +1,6 @@
 /** Gradients of the recurrences, into the arguments and the initial state, from the output and the final state. */
 import { gradcheck, valueAndGrad } from '@infinigrad/autograd';
-import type { RecurrentForm, RecurrentOptions, RecurrentState } from '@infinigrad/nn';
+import type { RecurrenceForm, RecurrenceOptions, RecurrenceState } from '@infinigrad/nn';
 import { Key, type FloatDType, type Tensor } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
 import { numbers } from '../support.ts';
@@ -15,9 +15,9 @@ const sizesOf = (length: number): Sizes => ({
   dv: 5,
 });
 
-type Flow = { readonly args: Arguments; readonly initial: RecurrentState };
+type Flow = { readonly args: Arguments; readonly initial: RecurrenceState };
 
-function gradients(rule: Rule, flow: Flow, options: RecurrentOptions): number[][] {
+function gradients(rule: Rule, flow: Flow, options: RecurrenceOptions): number[][] {
   const weighted = (x: Tensor, seed: number): Tensor =>
     x.mul(new Key(seed).normal(x.shape, { dtype: 'f64' }).cast(x.dtype)).sum();
   const { grad } = valueAndGrad(({ args, initial }: Flow) => {
@@ -40,7 +40,7 @@ describe.each(Object.entries(rules))('%s', (_, rule) => {
     const reference = gradients(rule, flow, { form: 'recurrent' });
     expect(reference.length).toBe(Object.keys(flow.args).length + (rule.normalized ? 2 : 1));
     for (const g of reference) expect(g.some((x) => x !== 0)).toBe(true);
-    const agree = (form: RecurrentForm, dtype: FloatDType, tolerance: number): void =>
+    const agree = (form: RecurrenceForm, dtype: FloatDType, tolerance: number): void =>
       gradients(rule, cast(flow, dtype), { form }).forEach((g, i) =>
         expect(distance(g, reference[i]!)).toBeLessThan(tolerance),
       );

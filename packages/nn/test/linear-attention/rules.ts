@@ -7,9 +7,9 @@ import {
   linearAttention,
   retention,
   retentionDecays,
-  type RecurrentOptions,
-  type RecurrentOutput,
-  type RecurrentState,
+  type RecurrenceOptions,
+  type RecurrenceOutput,
+  type RecurrenceState,
 } from '@infinigrad/nn';
 import { isFloat, Key, type FloatDType, type Tensor } from '@infinigrad/tensor';
 import { expect } from 'vitest';
@@ -34,7 +34,7 @@ export interface Arguments {
 export interface Rule {
   /** q, k, v, and gates where there are any, in their ranges. */
   readonly draw: (key: Key, sizes: Sizes) => Arguments;
-  readonly call: (args: Arguments, options: RecurrentOptions) => RecurrentOutput;
+  readonly call: (args: Arguments, options: RecurrenceOptions) => RecurrenceOutput;
   /** log α of a token, or of each of its channels. */
   readonly decay: (gate: number[] | null, head: number, heads: number) => number | number[];
   readonly normalized: boolean;
@@ -144,7 +144,7 @@ export function writtenOut(
     mask,
     documents,
     scale,
-  }: Pick<RecurrentOptions, 'initialState' | 'mask' | 'documents' | 'scale'> = {},
+  }: Pick<RecurrenceOptions, 'initialState' | 'mask' | 'documents' | 'scale'> = {},
 ): WrittenOut {
   const [batch, heads, length, dk] = q.shape as readonly [number, number, number, number];
   const dv = v.shape[3]!;
@@ -204,7 +204,7 @@ export function writtenOut(
 }
 
 /** A state that something has been written to. */
-export function someState(rule: Rule, key: Key, { batch, heads, dk, dv }: Sizes): RecurrentState {
+export function someState(rule: Rule, key: Key, { batch, heads, dk, dv }: Sizes): RecurrenceState {
   const dtype = 'f64' as const;
   return {
     matrix: key.normal([batch, heads, dk, dv], { dtype }),

@@ -4,8 +4,8 @@ import { valueAndGrad } from '@infinigrad/autograd';
 import {
   gatedDeltaRule,
   gatedLinearAttention,
-  type RecurrentOptions,
-  type RecurrentState,
+  type RecurrenceOptions,
+  type RecurrenceState,
 } from '@infinigrad/nn';
 import { concat, full, Key, tensor, type Tensor } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
@@ -26,7 +26,7 @@ const cut = (args: Arguments, start: number, length: number): Arguments =>
 describe.each(families)('%s', (_, rule) => {
   const args = rule.draw(key, sizes);
   const initialState = someState(rule, key.foldIn(5), sizes);
-  const equalsDefinition = (given: Arguments, options: RecurrentOptions, clean = given): void => {
+  const equalsDefinition = (given: Arguments, options: RecurrenceOptions, clean = given): void => {
     const expected = writtenOut(rule, clean, options);
     const { output, state } = rule.call(given, options);
     expect(distance(numbers(output), expected.output)).toBeLessThan(1e-12);
@@ -59,7 +59,7 @@ describe.each(families)('%s', (_, rule) => {
     ));
 
   test.each(forms)('%s lets nothing out of padding, whatever stands there', (form) => {
-    const mask = tensor([[...Array.from({ length: 37 }, (_, t) => t >= 5 && t < 30)]]).expand([2, 37]);
+    const mask = tensor([Array.from({ length: 37 }, (_, t) => t >= 5 && t < 30)]).expand([2, 37]);
     const hole = mask.reshape([2, 1, 37, 1]);
     const spoilt = Object.fromEntries(
       Object.entries(args as object as Record<string, Tensor>).map(([name, x]) => [
@@ -90,7 +90,7 @@ describe.each(families)('%s', (_, rule) => {
   });
 
   test('padding between and after documents belongs to its neighbour', () => {
-    const documents = tensor([[...Array.from({ length: 37 }, (_, t) => (t < 3 ? -1 : t < 20 ? 4 : -1))]], {
+    const documents = tensor([Array.from({ length: 37 }, (_, t) => (t < 3 ? -1 : t < 20 ? 4 : -1))], {
       dtype: 'i32',
     }).expand([2, 37]);
     const mask = documents.ne(-1);
@@ -113,7 +113,7 @@ describe.each(families)('%s', (_, rule) => {
     const long = rule.draw(key, { batch: 1, heads: 1, length: segments * 4, dk: 4, dv: 4 });
     const exact = writtenOut(rule, long);
     const single = cast(long, 'f32');
-    let state: RecurrentState | null = null;
+    let state: RecurrenceState | null = null;
     let output: Tensor | null = null;
     for (let s = 0; s < segments; s++) {
       const step = rule.call(cut(single, 4 * s, 4), {
