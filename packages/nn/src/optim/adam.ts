@@ -39,14 +39,14 @@ const defaults = { learningRate: 1e-3, betas: [0.9, 0.999], eps: 1e-8, amsgrad: 
 
 /** In one pass; parameter (unless of f16 or bf16) and moments then lie in one storage, which a step replaces by the next. */
 function fused(
-  { parameter, group, state, steps: step, learningRate, ...update }: ParameterUpdate<AdamSettings>,
+  { value, group, state, steps: step, learningRate, ...update }: ParameterUpdate<AdamSettings>,
   weightDecay: number,
 ): Updated {
   const { betas, eps } = group;
   const [beta1, beta2] = betas;
   const { gradient, gradientScale } = update;
   const numbers = { learningRate, beta1, beta2, eps, weightDecay, step, gradientScale };
-  const next = ops.adamWStep(parameter, state['moment']!, state['secondMoment']!, gradient, numbers);
+  const next = ops.adamWStep(value, state['moment']!, state['secondMoment']!, gradient, numbers);
   return {
     value: next.select(0, 0),
     state: { moment: next.select(0, 1), secondMoment: next.select(0, 2) },
@@ -97,9 +97,8 @@ export class Adam extends ChainedOptimizer<AdamSettings> {
     const { amsgrad, weightDecay } = update.group;
     if (amsgrad) return super.update(update);
     if (weightDecay === 0) return fused(update, 0);
-    const { parameter, gradient, gradientScale } = update;
-    const penalty = widened(parameter.detach()).mul(weightDecay);
-    const g = widened(gradient).mul(gradientScale).add(penalty);
+    const { value, gradient, gradientScale } = update;
+    const g = widened(gradient).mul(gradientScale).add(value.mul(weightDecay));
     return fused({ ...update, gradient: g, gradientScale: 1 }, 0);
   }
 }

@@ -72,9 +72,7 @@ export abstract class ChainedOptimizer<S extends GroupSettings> extends Optimize
 
   protected override update(update: ParameterUpdate<S>): Updated {
     const { update: change, state, numbers } = this.#run(update, false);
-    const { parameter } = update;
-    const value = widened(parameter.detach()).add(change);
-    return { value, state, numbers };
+    return { value: update.value.add(change), state, numbers };
   }
 
   /** Goes on from where a parameter is. @param halting stop before a transform that has yet to look at all updates */
@@ -88,7 +86,6 @@ export abstract class ChainedOptimizer<S extends GroupSettings> extends Optimize
     let change = begun?.update ?? scaled();
     const state = { ...(begun?.state ?? update.state) };
     const numbers = { ...(begun?.numbers ?? update.numbers) };
-    const value = widened(parameter.detach());
     for (; at < chain.length; at++) {
       const transform = chain[at]!;
       const factor = this.#factors.get(transform) ?? null;
@@ -97,7 +94,7 @@ export abstract class ChainedOptimizer<S extends GroupSettings> extends Optimize
       const pick = <T>(from: Readonly<Record<string, T>>): Record<string, T> =>
         Object.fromEntries(own.flatMap(({ own, name }) => (name in from ? [[own, from[name]!]] : [])));
       const made = transform.apply(change, {
-        parameter: value,
+        parameter: update.value,
         steps,
         learningRate,
         state: pick(state),

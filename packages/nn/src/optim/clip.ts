@@ -26,6 +26,11 @@ export function clipFactorLater(gradients: readonly Tensor[], maxNorm: number): 
   return scalar(maxNorm, norm.dtype, norm.backend).div(norm.add(1e-6)).minimum(1);
 }
 
+/** Whether the norm of all gradients is finite, as a tensor of rank 0, where the elements come later. */
+export function finiteLater(gradients: readonly Tensor[]): Tensor {
+  return concat(gradients.map(squares)).sum().isFinite();
+}
+
 export function checkMaxNorm(op: string, maxNorm: number): void {
   if (!(maxNorm > 0)) throw new ValueError(op, `maxNorm must be > 0, got ${maxNorm}`);
 }

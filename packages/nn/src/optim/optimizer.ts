@@ -2,7 +2,9 @@
 import { enableGrad, noGrad } from '@infinigrad/autograd';
 import { scope, ShapeError, Tensor, ValueError } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
-import { checkMaxNorm, clipFactor, clipFactorLater, squaredNorms } from './clip.ts';
+import { finiteLater } from './clip.ts';
+import { FollowUp, type FollowUpOptions } from './follow-up.ts';
+import { checkClipping, clipping, finiteNorm, type ClippingOptions } from './gradients.ts';
 import {
   placeOf,
   resolveGroups,
@@ -24,11 +26,7 @@ import {
 } from './states.ts';
 
 /** Options of every optimizer, for all its groups together. */
-export interface OptimizerOptions {
-  /** Gradients are scaled down together where their common 2-norm is above this. Default: never. */
-  readonly maxGradNorm?: number;
-  /** Elements of gradients are brought into [-maxGradValue, maxGradValue]. Default: never. Not together with maxGradNorm. */
-  readonly maxGradValue?: number;
+export interface OptimizerOptions extends ClippingOptions, FollowUpOptions {
   /** Factor of all learning rates at a step, counted from 0. Default 1 throughout. */
   readonly schedule?: Schedule;
 }
@@ -36,6 +34,8 @@ export interface OptimizerOptions {
 /** One parameter's part of a step. */
 export interface ParameterUpdate<S extends GroupSettings> {
   readonly parameter: Parameter;
+  /** What the parameter is before the step, in the dtype that is computed with. */
+  readonly value: Tensor;
   /** In the parameter's dtype. What counts is this times `gradientScale`. */
   readonly gradient: Tensor;
   readonly gradientScale: number;
@@ -66,8 +66,8 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   lastGradNorm: number | null = null;
   #groups: readonly ResolvedGroup<S>[];
   readonly #check: SettingsCheck<S>;
-  readonly #maxGradNorm: number | undefined;
-  readonly #maxGradValue: number | undefined;
+  readonly #clipping: ClippingOptions;
+  readonly #followUp: FollowUp;
   readonly #schedule: Schedule;
   readonly #states = new ParameterStates();
   /** Weight of what has been accumulated into the gradients. */
@@ -79,19 +79,15 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     params: Parameters<S>,
     defaults: S,
     check: SettingsCheck<S>,
-    { maxGradNorm, maxGradValue, schedule = () => 1 }: OptimizerOptions,
+    options: OptimizerOptions,
   ) {
-    if (maxGradNorm !== undefined) checkMaxNorm(op, maxGradNorm);
-    if (maxGradValue !== undefined && !(maxGradValue > 0))
-      throw new ValueError(op, `maxGradValue must be > 0, got ${maxGradValue}`);
-    if (maxGradNorm !== undefined && maxGradValue !== undefined)
-      throw new ValueError(op, 'takes maxGradNorm or maxGradValue, not both');
+    checkClipping(op, options);
     this.op = op;
     this.#groups = resolveGroups(op, params, defaults, check);
     this.#check = check;
-    this.#maxGradNorm = maxGradNorm;
-    this.#maxGradValue = maxGradValue;
-    this.#schedule = schedule;
+    this.#clipping = options;
+    this.#followUp = new FollowUp(op, options);
+    this.#schedule = options.schedule ?? (() => 1);
   }
 
   /** The tensors that are kept of a parameter between steps. */
@@ -237,13 +233,20 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     if (!Number.isInteger(step) || step < 0) problems.push(`step ${step} is not an integer ≥ 0`);
     const left = new Set(Object.keys(tensors));
     const groupOf = new Map(this.#groups.flatMap((group) => group.params.map((p) => [p, group] as const)));
-    const slotsOf = (parameter: Parameter): StateSlots => this.slots(parameter, groupOf.get(parameter)!);
+    const slotsOf = (parameter: Parameter): StateSlots => this.#allSlots(parameter, groupOf.get(parameter)!);
     const loaded = readStates(this.parameters, slotsOf, tensors, left, problems);
     if (left.size > 0) problems.push(`unexpected ${[...left].join(', ')}`);
     refuseState(`${this.op}.loadStateDict`, problems);
     this.stepCount = step;
     this.lastGradNorm = null;
-    for (const parameter of this.parameters) this.#states.set(parameter, loaded.get(parameter) ?? null);
+    for (const parameter of this.parameters) {
+      this.#states.set(parameter, loaded.get(parameter) ?? null);
+      this.#followUp.loaded(parameter);
+    }
+  }
+
+  #allSlots(parameter: Parameter, group: ResolvedGroup<S>): StateSlots {
+    return { ...this.slots(parameter, group), ...this.#followUp.slots(parameter) };
   }
 
   #rate(group: ResolvedGroup<S>, step: number): number {
@@ -262,62 +265,39 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     const gradients = held.map(({ grad }) => grad!);
     const share = this.#accumulated > 0 ? 1 / this.#accumulated : 1;
     const readable = gradients.every(({ backend }) => backend.synchronous);
-    const norm = readable ? share * this.#gradientNorm(op, held) : null;
+    const norm = readable ? share * finiteNorm(op, held, this.stepCount + 1) : null;
     noGrad(() => {
-      const { scale, adjust } = this.#clipping(gradients, share, norm);
+      const { scale, adjust } = clipping(this.#clipping, gradients, share, norm);
+      const finite = !readable && this.#followUp.guards ? finiteLater(gradients) : null;
       const updates = active.flatMap((group, i) =>
         group.params
           .filter(({ grad }) => grad !== null)
           .map((parameter) => (): ParameterUpdate<S> => {
-            const { steps, tensors, numbers } = this.#states.of(parameter, this.slots(parameter, group));
-            const gradient = adjust(parameter.grad!);
-            const common = { parameter, group, learningRate: rates[i]!, gradientScale: scale };
-            return { ...common, gradient, steps: steps + 1, state: tensors, numbers };
+            const { steps, tensors, numbers } = this.#states.of(parameter, this.#allSlots(parameter, group));
+            return {
+              parameter,
+              value: this.#followUp.valueOf(parameter, tensors),
+              gradient: adjust(parameter.grad!),
+              gradientScale: scale,
+              group,
+              learningRate: rates[i]!,
+              steps: steps + 1,
+              state: tensors,
+              numbers,
+            };
           }),
       );
       this.prepare(updates);
-      for (const make of updates) scope(() => this.#apply(make()), { fuse: true });
+      for (const make of updates) scope(() => this.#apply(make(), finite), { fuse: true });
     });
     this.stepCount++;
     this.lastGradNorm = norm;
   }
 
-  #apply(update: ParameterUpdate<S>): void {
+  #apply(update: ParameterUpdate<S>, finite: Tensor | null): void {
     const { parameter, steps } = update;
-    const { value, state, numbers = {} } = this.update(update);
-    parameter.adopt(value.dtype === parameter.dtype ? value : value.cast(parameter.dtype));
-    this.#states.set(parameter, { steps, tensors: state, numbers });
-  }
-
-  /** The common factor of all gradients, and what else is done to each. */
-  #clipping(
-    gradients: readonly Tensor[],
-    share: number,
-    norm: number | null,
-  ): { scale: number; adjust: (gradient: Tensor) => Tensor } {
-    const [mostNorm, mostValue] = [this.#maxGradNorm, this.#maxGradValue];
-    if (mostValue !== undefined)
-      return {
-        scale: 1,
-        adjust: (g) => (share === 1 ? g : g.mul(share)).minimum(mostValue).maximum(-mostValue),
-      };
-    if (mostNorm === undefined || gradients.length === 0) return { scale: share, adjust: (g) => g };
-    if (norm !== null) return { scale: share * clipFactor(norm, mostNorm), adjust: (g) => g };
-    const later = clipFactorLater(gradients, mostNorm / share);
-    return { scale: share, adjust: (g) => g.mul(later) };
-  }
-
-  #gradientNorm(op: string, held: readonly Parameter[]): number {
-    const squares = squaredNorms(held.map(({ grad }) => grad!));
-    const norm = Math.sqrt(squares.reduce((a, b) => a + b, 0));
-    if (!Number.isFinite(norm)) {
-      const culprit = held[squares.findIndex((square) => !Number.isFinite(square))];
-      const where = culprit ? ', first in the parameter' : '';
-      throw new ValueError(op, `the norm of the gradients is ${norm} at step ${this.stepCount + 1}${where}`, {
-        operands: culprit ? [culprit] : [],
-        hint: 'nothing was changed',
-      });
-    }
-    return norm;
+    const updated = this.update(update);
+    const tensors = this.#followUp.finish(parameter, update, updated, finite);
+    this.#states.set(parameter, { steps, tensors, numbers: updated.numbers ?? {} });
   }
 }

@@ -6,7 +6,14 @@ import type { OptimizerOptions } from './optimizer.ts';
 /** What a constructor takes: settings of all groups that do not have their own, and options of the whole. */
 export type OptionsOf<S extends GroupSettings> = OptimizerOptions & Partial<Omit<S, 'frozen'>>;
 
-const common: readonly (keyof OptimizerOptions)[] = ['maxGradNorm', 'maxGradValue', 'schedule'];
+const common: readonly (keyof OptimizerOptions)[] = [
+  'maxGradNorm',
+  'maxGradValue',
+  'schedule',
+  'lookahead',
+  'masterWeights',
+  'guard',
+];
 
 /** @throws ValueError for an option that there is not */
 export function settingsFrom<S extends GroupSettings>(
