@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Machine } from '../run/machine.ts';
 import type { Findings, Gap, PlainRow, Row, Run } from './rows.ts';
+import { withSectionsOf } from './sections.ts';
 import { asMarkdown, tablesOf } from './tables.ts';
 
 /** A day's results on a machine. */
@@ -102,9 +103,20 @@ export function writeDay(
   const { rows, gaps, notes, run } = findings;
   const day = merged(before, { ...about, runs: [run], rows, gaps, notes });
   writeWhole(path, `${JSON.stringify(day, null, 1)}\n`);
+  format(folder, path);
   const summary = join(folder, 'RESULTS.md');
-  writeWhole(summary, page(day, ours));
-  // As everything in the repository; without the formatter they stay as they are.
-  spawnSync(resolve(folder, '../node_modules/.bin/oxfmt'), [path, summary]);
+  const old = existsSync(summary) ? readFileSync(summary, 'utf8') : '';
+  writeFormatted(folder, summary, withSectionsOf(old, page(day, ours)));
   return [path, summary];
+}
+
+/** As everything in the repository; without the formatter they stay as they are. */
+function format(folder: string, path: string): void {
+  spawnSync(resolve(folder, '../node_modules/.bin/oxfmt'), [path]);
+}
+
+/** Writes a page into the folder of the benchmarks. */
+export function writeFormatted(folder: string, path: string, text: string): void {
+  writeWhole(path, text);
+  format(folder, path);
 }

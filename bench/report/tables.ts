@@ -11,7 +11,8 @@ export interface Table {
   readonly remarks: readonly string[];
 }
 
-function number(value: number): string {
+/** Three digits or more. */
+export function number(value: number): string {
   if (value >= 1000) return Math.round(value).toLocaleString('en');
   return value.toPrecision(value >= 100 ? 4 : 3);
 }
