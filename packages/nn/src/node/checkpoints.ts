@@ -30,7 +30,8 @@ const named = /^step-(\d+)(?:-(\d+))?$/;
 
 /**
  * A folder of checkpoints, `step-00000100/state.safetensors` and `state.json`, for a Trainer. Each is written aside, flushed and
- * renamed, so that a crash at any moment leaves those before it whole; each carries checksums of all its bytes. One process at a time.
+ * renamed, so that a crash at any moment leaves those before it whole; each carries checksums of all its bytes. One that has been
+ * refused goes with the next save. One process at a time.
  */
 export class Checkpoints implements CheckpointStore {
   readonly folder: string;
@@ -61,7 +62,7 @@ export class Checkpoints implements CheckpointStore {
     const known = before.some((entry) => entry.step === step);
     const name = `step-${String(step).padStart(8, '0')}${known ? `-${turn}` : ''}`;
     await writeCheckpoint(join(this.folder, name), state, { step, value: value ?? null });
-    await this.#rotate();
+    await this.#rotate(name);
   }
 
   /** The steps of the checkpoints there are, oldest first. */
@@ -146,13 +147,15 @@ export class Checkpoints implements CheckpointStore {
     }
   }
 
-  async #rotate(): Promise<void> {
+  /** @param written stays in any case */
+  async #rotate(written: string): Promise<void> {
     const entries = await this.#entries();
     const whole = entries.filter(({ name }) => !this.#refused.has(name));
     const staying = new Set(whole.slice(-this.#keep));
     const best = this.#mode === null || whole.length <= this.#keep ? null : await this.#bestEntry(whole);
     if (best) staying.add(best);
-    for (const entry of entries) if (!staying.has(entry)) await this.#remove(entry.name);
+    for (const entry of entries)
+      if (!staying.has(entry) && entry.name !== written) await this.#remove(entry.name);
     for (const name of await readdir(this.folder))
       if (leftover.test(name)) await rm(join(this.folder, name), { recursive: true, force: true });
   }
