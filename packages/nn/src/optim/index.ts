@@ -11,7 +11,7 @@ export * from './sgd.ts';
 export * from './adagrad.ts';
 export * from './adafactor.ts';
 export * from './muon.ts';
-export { clipGradNorm, clipGradValue, gradNorm } from './clip.ts';
+export { clipGradNorm, clipGradNormAsync, clipGradValue, gradNorm, gradNormAsync } from './clip.ts';
 export type { Schedule } from './schedules/schedule.ts';
 export * as schedules from './schedules/index.ts';
 export { constant } from './schedules/decay.ts';
