@@ -6,6 +6,7 @@ import { addDecayedWeights, scaleByLearningRate } from './transforms/basic.ts';
 import { clipByRms, scaleByFactoredRms, scaleByParameterRms } from './transforms/matrices.ts';
 import { ema } from './transforms/momentum.ts';
 import { chain, type Chain, type GradientTransform } from './transforms/transform.ts';
+import { times } from './wide.ts';
 
 export interface AdafactorSettings extends GroupSettings {
   /** With `relativeStep` the most that the rate can be. Default 1e-2. */
@@ -32,7 +33,7 @@ export interface AdafactorSettings extends GroupSettings {
 const byRelativeStep: GradientTransform = {
   name: 'scaleByRelativeStep',
   apply: (update, { steps, learningRate }) => ({
-    update: update.mul(Math.min(1, 1 / (learningRate * Math.sqrt(steps)))),
+    update: times(update, Math.min(1, 1 / (learningRate * Math.sqrt(steps)))),
   }),
 };
 

@@ -7,7 +7,7 @@ import { isTruth, notNegative, pairOfFractions, settingsFrom, type OptionsOf } f
 import { scaleByAdam } from './transforms/adam.ts';
 import { addDecayedWeights, scaleByLearningRate } from './transforms/basic.ts';
 import { chain, type Chain } from './transforms/transform.ts';
-import { widened } from './wide.ts';
+import { times, widened } from './wide.ts';
 
 export interface AdamSettings extends GroupSettings {
   /** Default 1e-3. */
@@ -98,7 +98,7 @@ export class Adam extends ChainedOptimizer<AdamSettings> {
     if (amsgrad) return super.update(update);
     if (weightDecay === 0) return fused(update, 0);
     const { value, gradient, gradientScale } = update;
-    const g = widened(gradient).mul(gradientScale).add(value.mul(weightDecay));
+    const g = times(widened(gradient), gradientScale).add(value.mul(weightDecay));
     return fused({ ...update, gradient: g, gradientScale: 1 }, 0);
   }
 }

@@ -4,7 +4,7 @@ import type { Parameter } from '../parameter.ts';
 import type { GroupSettings, Parameters, ResolvedGroup } from './groups.ts';
 import { Optimizer, type OptimizerOptions, type ParameterUpdate, type Updated } from './optimizer.ts';
 import type { StateNumbers, StateSlots, StateTensors } from './states.ts';
-import { widened } from './wide.ts';
+import { times, widened } from './wide.ts';
 import { slotNames, type Chain, type GradientTransform } from './transforms/transform.ts';
 
 /** How far one parameter has come in its chain. */
@@ -81,9 +81,7 @@ export abstract class ChainedOptimizer<S extends GroupSettings> extends Optimize
     const { chain, names } = this.#resolve(parameter, group);
     const begun = this.#begun.get(parameter);
     let at = begun?.at ?? 0;
-    const scaled = (): Tensor =>
-      gradientScale === 1 ? widened(gradient) : widened(gradient).mul(gradientScale);
-    let change = begun?.update ?? scaled();
+    let change = begun?.update ?? times(widened(gradient), gradientScale);
     const state = { ...(begun?.state ?? update.state) };
     const numbers = { ...(begun?.numbers ?? update.numbers) };
     for (; at < chain.length; at++) {

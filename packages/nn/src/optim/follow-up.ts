@@ -72,6 +72,8 @@ export class FollowUp {
     finite: Tensor | null,
   ): StateTensors {
     const state: Record<string, Tensor> = { ...updated.state };
+    // The value is then made of the new state in one short pass, not of all that the state is made of.
+    for (const x of Object.values(state)) x.storage.settle();
     let { value } = updated;
     if (this.#lookahead) {
       const { every, weight } = this.#lookahead;
@@ -85,9 +87,14 @@ export class FollowUp {
       for (const [name, x] of Object.entries(state)) state[name] = finite.where(x, before.state[name]!);
     }
     if (this.#hasMaster(parameter.dtype)) state['master'] = value;
+    this.assign(parameter, value);
+    return state;
+  }
+
+  /** Gives a parameter a row-major value, rounded to its dtype. */
+  assign(parameter: Parameter, value: Tensor): void {
     parameter.adopt(value.dtype === parameter.dtype ? value : value.cast(parameter.dtype));
     this.#rounded.set(parameter, parameter.storage);
-    return state;
   }
 
   /** A state has been loaded: the parameter is what it was rounded into. */

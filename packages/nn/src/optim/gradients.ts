@@ -2,6 +2,7 @@
 import { ValueError, type Tensor } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
 import { checkMaxNorm, clipFactor, clipFactorLater, squaredNorms } from './clip.ts';
+import { times } from './wide.ts';
 
 export interface ClippingOptions {
   /** Gradients are scaled down together where their common 2-norm is above this. Default: never. */
@@ -38,7 +39,7 @@ export function clipping(
   if (maxGradValue !== undefined)
     return {
       scale: 1,
-      adjust: (g) => (share === 1 ? g : g.mul(share)).minimum(maxGradValue).maximum(-maxGradValue),
+      adjust: (g) => times(g, share).minimum(maxGradValue).maximum(-maxGradValue),
     };
   if (maxGradNorm === undefined || gradients.length === 0) return { scale: share, adjust: (g) => g };
   if (norm !== null) return { scale: share * clipFactor(norm, maxGradNorm), adjust: (g) => g };

@@ -25,6 +25,8 @@ import {
   type StateTensors,
 } from './states.ts';
 
+export type { OptimizerState } from './states.ts';
+
 /** Options of every optimizer, for all its groups together. */
 export interface OptimizerOptions extends ClippingOptions, FollowUpOptions {
   /** Factor of all learning rates at a step, counted from 0. Default 1 throughout. */
@@ -101,6 +103,16 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
    * @param _updates what `update` will be called with, made when asked for
    */
   protected prepare(_updates: readonly (() => ParameterUpdate<S>)[]): void {}
+
+  /** What is kept of a parameter; null before its first update. */
+  protected stateOf(parameter: Parameter): StateTensors | null {
+    return this.#states.get(parameter)?.tensors ?? null;
+  }
+
+  /** Gives a parameter another value of its shape, rounded to its dtype. */
+  protected assign(parameter: Parameter, value: Tensor): void {
+    scope(() => noGrad(() => this.#followUp.assign(parameter, value)));
+  }
 
   /** With all their settings. */
   get groups(): readonly ResolvedGroup<S>[] {

@@ -20,9 +20,9 @@ export function settingsFrom<S extends GroupSettings>(
   op: string,
   defaults: S,
   options: OptionsOf<S>,
-  others: readonly string[] = [],
+  shared: readonly string[] = common,
 ): S {
-  const known = [...Object.keys(defaults), ...common, ...others];
+  const known = [...Object.keys(defaults), ...shared];
   const unknown = Object.keys(options).filter((name) => !known.includes(name));
   if (unknown.length > 0)
     throw new ValueError(op, `there is no option ${unknown.join(', ')}`, {

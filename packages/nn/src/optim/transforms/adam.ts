@@ -1,5 +1,6 @@
 /** Adam and its kin: running means of the gradient and of its square. */
 import type { Tensor } from '@infinigrad/tensor';
+import { passing, times } from '../wide.ts';
 import { checkFraction, checkNotNegative } from './momentum.ts';
 import type { GradientTransform, TransformContext } from './transform.ts';
 
@@ -36,7 +37,7 @@ function means(g: Tensor, { state }: TransformContext, beta1: number, beta2: num
 /** a m / (√v + eps), with v corrected for its start at 0. */
 function scaled(m: Tensor, a: number, v: Tensor, eps: number, beta2: number, steps: number): Tensor {
   const root = Math.sqrt(1 - beta2 ** steps);
-  return m.mul(a * root).div(v.sqrt().add(eps * root));
+  return times(m, a * root).div(v.sqrt().add(passing(eps * root, m)));
 }
 
 export interface AmsgradOption {
@@ -84,9 +85,9 @@ export function scaleByNAdam({ momentumDecay = 0.004, ...options }: NAdamScaling
       const { moment, secondMoment } = means(g, context, beta1, beta2);
       const muProduct = numbers['muProduct']! * mu(steps);
       const ahead = mu(steps + 1);
-      const direction = g
-        .mul((1 - mu(steps)) / (1 - muProduct))
-        .add(moment.mul(ahead / (1 - muProduct * ahead)));
+      const direction = times(g, (1 - mu(steps)) / (1 - muProduct)).add(
+        times(moment, ahead / (1 - muProduct * ahead)),
+      );
       return {
         update: scaled(direction, 1, secondMoment, eps, beta2, steps),
         state: { moment, secondMoment },
@@ -109,11 +110,11 @@ export function scaleByRAdam(options: AdamScaling = {}): GradientTransform {
       const rest = 1 - beta2 ** steps;
       const length = longest - (2 * steps * beta2 ** steps) / rest;
       const mean = 1 / (1 - beta1 ** steps);
-      if (length <= 5) return { update: moment.mul(mean), state: { moment, secondMoment } };
+      if (length <= 5) return { update: times(moment, mean), state: { moment, secondMoment } };
       const rectified = Math.sqrt(
         ((length - 4) * (length - 2) * longest) / ((longest - 4) * (longest - 2) * length),
       );
-      const update = moment.mul(mean * rectified * Math.sqrt(rest)).div(secondMoment.sqrt().add(eps));
+      const update = times(moment, mean * rectified * Math.sqrt(rest)).div(secondMoment.sqrt().add(eps));
       return { update, state: { moment, secondMoment } };
     },
   };
@@ -129,7 +130,7 @@ export function scaleByAdamax(options: AdamScaling = {}): GradientTransform {
       const moment = state['moment']!.mul(beta1).add(g.mul(1 - beta1));
       const infinityNorm = state['infinityNorm']!.mul(beta2).maximum(g.abs().add(eps));
       return {
-        update: moment.mul(1 / (1 - beta1 ** steps)).div(infinityNorm),
+        update: times(moment, 1 / (1 - beta1 ** steps)).div(infinityNorm),
         state: { moment, infinityNorm },
       };
     },

@@ -2,6 +2,7 @@
 import { ValueError, type Tensor } from '@infinigrad/tensor';
 import { checkMaxNorm, clipFactorLater } from '../clip.ts';
 import type { Schedule } from '../schedules/schedule.ts';
+import { times } from '../wide.ts';
 import type { GradientTransform } from './transform.ts';
 
 /** The update times a number. */
@@ -14,7 +15,7 @@ export function scale(factor: number): GradientTransform {
 export function scaleBySchedule(schedule: Schedule): GradientTransform {
   return {
     name: 'scaleBySchedule',
-    apply: (update, { steps }) => ({ update: update.mul(schedule(steps - 1)) }),
+    apply: (update, { steps }) => ({ update: times(update, schedule(steps - 1)) }),
   };
 }
 
@@ -22,7 +23,7 @@ export function scaleBySchedule(schedule: Schedule): GradientTransform {
 export function scaleByLearningRate(): GradientTransform {
   return {
     name: 'scaleByLearningRate',
-    apply: (update, { learningRate }) => ({ update: update.mul(-learningRate) }),
+    apply: (update, { learningRate }) => ({ update: times(update, -learningRate) }),
   };
 }
 

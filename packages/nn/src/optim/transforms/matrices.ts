@@ -1,5 +1,6 @@
 /** Transforms that look at a parameter as a whole: its norms, its rows and columns, its singular values. */
 import { ValueError, type Shape, type Tensor } from '@infinigrad/tensor';
+import { times } from '../wide.ts';
 import { checkNotNegative } from './momentum.ts';
 import type { GradientTransform } from './transform.ts';
 
@@ -50,7 +51,8 @@ export function scaleByFactoredRms({ decayPower = 0.8, eps }: FactoredOptions = 
     apply: (g, { steps, state }) => {
       const weight = steps ** -decayPower;
       const least = eps ?? epsOf(g);
-      const towards = (before: Tensor, now: Tensor): Tensor => before.mul(1 - weight).add(now.mul(weight));
+      const towards = (before: Tensor, now: Tensor): Tensor =>
+        times(before, 1 - weight).add(times(now, weight));
       const divided = (v: Tensor): Tensor => g.div(v.maximum(least * least).sqrt());
       const square = g.square();
       if (g.rank < 2) {

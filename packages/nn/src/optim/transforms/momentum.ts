@@ -1,5 +1,6 @@
 /** Transforms that keep a running mean of the gradient. */
 import { ValueError } from '@infinigrad/tensor';
+import { times } from '../wide.ts';
 import type { GradientTransform } from './transform.ts';
 
 export function checkFraction(op: string, name: string, value: number): void {
@@ -43,7 +44,7 @@ export function ema(decay: number, { debias = true }: { readonly debias?: boolea
     slots: (slot) => ({ mean: slot }),
     apply: (g, { steps, state }) => {
       const m = state['mean']!.mul(decay).add(g.mul(1 - decay));
-      return { update: debias ? m.mul(1 / (1 - decay ** steps)) : m, state: { mean: m } };
+      return { update: debias ? times(m, 1 / (1 - decay ** steps)) : m, state: { mean: m } };
     },
   };
 }

@@ -1,4 +1,5 @@
 /** Transforms that divide by the root of gathered squares of the gradient. */
+import { times } from '../wide.ts';
 import { checkFraction, checkNotNegative } from './momentum.ts';
 import type { GradientTransform } from './transform.ts';
 
@@ -55,7 +56,7 @@ export function scaleByAdagrad({
     slots: (slot) => ({ sumOfSquares: { ...slot, initial } }),
     apply: (g, { steps, state }) => {
       const sumOfSquares = state['sumOfSquares']!.add(g.square());
-      const update = g.mul(1 / (1 + (steps - 1) * rateDecay)).div(sumOfSquares.sqrt().add(eps));
+      const update = times(g, 1 / (1 + (steps - 1) * rateDecay)).div(sumOfSquares.sqrt().add(eps));
       return { update, state: { sumOfSquares } };
     },
   };
