@@ -27,3 +27,8 @@ export function checkSizes(layer: string, sizes: Readonly<Record<string, number>
     if (!Number.isInteger(size) || size < 1)
       throw new ValueError(layer, `${name} must be an integer ≥ 1, got ${size}`);
 }
+
+/** Throws a ValueError that names the layer unless eps is a number ≥ 0. */
+export function checkEps(layer: string, eps: number): void {
+  if (!(eps >= 0 && eps < Infinity)) throw new ValueError(layer, `eps must be a number ≥ 0, got ${eps}`);
+}

@@ -1,12 +1,8 @@
 /** Normalisation over the last axis. */
-import { ones, ShapeError, ValueError, zeros, type FloatDType, type Tensor } from '@infinigrad/tensor';
-import { checkSizes } from '../init.ts';
+import { ones, ShapeError, zeros, type FloatDType, type Tensor } from '@infinigrad/tensor';
+import { checkEps, checkSizes } from '../init.ts';
 import { Module } from '../module.ts';
 import { Parameter } from '../parameter.ts';
-
-function checkEps(layer: string, eps: number): void {
-  if (!(eps >= 0 && eps < Infinity)) throw new ValueError(layer, `eps must be a number ≥ 0, got ${eps}`);
-}
 
 function checkLast(layer: string, x: Tensor, weight: Parameter): void {
   if (x.shape.at(-1) !== weight.size)

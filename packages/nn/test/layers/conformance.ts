@@ -89,9 +89,11 @@ export interface LayerRow<M extends Module = any> {
 
 const dtype = 'f64' as const;
 const key = new Key(2718);
+/** The key that a row's `forward` gets. */
+export const callKey: Key = key.foldIn(99);
 
 function call<M extends Called>(row: LayerRow<M>, module: M, inputs: readonly Tensor[]): Tensor {
-  if (row.forward) return row.forward(module, inputs, key.foldIn(99));
+  if (row.forward) return row.forward(module, inputs, callKey);
   return module.forward!(...inputs) as Tensor;
 }
 
