@@ -21,12 +21,12 @@ export function writeInPlace(target: Tensor, source: Tensor): boolean {
     throw new DTypeError('writeInPlace', 'target and source must have one dtype', { operands });
   if (target.backend !== source.backend)
     throw new BackendError('writeInPlace', 'target and source live on different backends', { operands });
-  if (target.storage === source.storage)
+  const { backend, size } = target;
+  if (size > 0 && target.storage === source.storage)
     throw new ValueError('writeInPlace', 'target and source share a buffer', { operands });
-  if (target.layout.strides.some((step, i) => step === 0 && target.shape[i]! > 1))
+  if (size > 0 && target.layout.strides.some((step, i) => step === 0 && target.shape[i]! > 1))
     throw new ValueError('writeInPlace', 'elements of the target share a place', { operands });
-  const { backend } = target;
   if (!backend.copyInto || operands.some((x) => storagesOf(x).length > 1)) return false;
-  if (target.size > 0) backend.copyInto(source.view(), target.view());
+  if (size > 0) backend.copyInto(source.view(), target.view());
   return true;
 }

@@ -80,6 +80,11 @@ describe.each(['js', 'wasm'])('on %s', (backend) => {
     }));
 });
 
+it('writes nothing where there is nothing', () => {
+  const nothing = zeros([2, 0]);
+  expect(writeInPlace(nothing, nothing)).toBe(true);
+});
+
 describe('errors', () => {
   const x = fresh([2, 3], 1).clone();
   const rows: [string, () => unknown, new (...args: never[]) => Error, string][] = [

@@ -103,7 +103,8 @@ export class KeyValueCache extends Cache {
         { hint: 'a larger maxLength, a window, or none of the two' },
       );
     const surplus = this.#keys.length - this.kept;
-    const seen = this.#seen(surplus);
+    const recorded = keys.requiresGrad || values.requiresGrad;
+    const seen = recorded ? this.#seen(surplus) : null;
     for (const [rows, x] of [[this.#keys, keys] as const, [this.#values, values] as const]) {
       rows.drop(surplus);
       rows.append(x, this.#room(rows.length + count));
