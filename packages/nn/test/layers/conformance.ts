@@ -6,11 +6,13 @@
 import { functionalCall, type Module } from '@infinigrad/nn';
 import { gradcheck, noGrad, type GradcheckOptions } from '@infinigrad/autograd';
 import {
+  currentBackend,
   isFloat,
   Key,
   memoryStats,
   scope,
   ValueError,
+  type Backend,
   type DType,
   type FloatDType,
   type Tensor,
@@ -236,10 +238,37 @@ function layerConforms(row: LayerRow): void {
     for (let i = 0; i < 3; i++) expect(step()).toEqual(first);
   });
 
+  test('reads nothing back: it could all lie on a GPU', () => {
+    const module = make();
+    const given = inputs();
+    const other = state(make(1));
+    unread(given[0]?.backend ?? currentBackend(), () => {
+      const y = call(row, module, given);
+      if (y.requiresGrad) y.sum().backward();
+      module.loadStateDict(other);
+      call(row, module.eval(), given);
+    });
+  });
+
   test.each(Object.entries(row.errors ?? {}))('refuses %s', (_, { body, type, says }) => {
     expect(body).toThrow(type);
     expect(body).toThrow(says);
   });
+}
+
+/** Runs `body` while nothing can be read from a backend. */
+function unread(backend: Backend, body: () => void): void {
+  const own = backend as { synchronous: boolean; downloadSync: Backend['downloadSync'] };
+  const before = { synchronous: own.synchronous, downloadSync: own.downloadSync };
+  own.synchronous = false;
+  own.downloadSync = () => {
+    throw new Error('something was read');
+  };
+  try {
+    body();
+  } finally {
+    Object.assign(own, before);
+  }
 }
 
 /** Holds a layer against PyTorch's case: output, gradients of inputs and parameters, buffers afterwards. */
