@@ -1,14 +1,19 @@
 /** What comes out wrong on GPUs, or through gpu.js, and must not here. Numbers are those of the list of traps. */
 import {
+  apply,
   arange,
   BackendError,
   concat,
   fromData,
+  getBackend,
   IndexError,
   ones,
+  opNames,
   openScope,
+  recordOf,
   tensor,
   zeros,
+  type OpName,
   type Tensor,
 } from '@infinigrad/tensor';
 import { fails, ok, reads, same } from './check.ts';
@@ -85,6 +90,43 @@ export const valueTraps: readonly Trap[] = [
       await reads(tensor([1, NaN, 3]).eq(NaN), [0, 0, 0]);
       await reads(tensor([[-Infinity, 0, -Infinity]]).softmax(), [0, 1, 0]);
       await reads(x.isNaN().where(-Infinity, 2), [-Infinity, 2, 2, 2]);
+    },
+  },
+  {
+    name: '5: functions of NaN are NaN where they are so on the reference',
+    async run() {
+      const there = getBackend('gpu');
+      const wrong: string[] = [];
+      let tried = 0;
+      const given = [
+        [NaN, 0.5, NaN, 0.5],
+        [0.5, NaN, NaN, 0.5],
+        [0.5, 0.5, 0.5, 0.5],
+      ].map((row) => Float32Array.from(row));
+      const on = (backend: string, op: OpName, count: number): Tensor =>
+        apply(
+          op,
+          given.slice(0, count).map((row) => fromData(row, [4], { backend: getBackend(backend) })),
+        );
+      for (const op of opNames) {
+        if (recordOf(op).kind !== 'elementwise' || there.lacks(op, 'f32') !== null) continue;
+        for (const inputs of [1, 2, 3]) {
+          let expected: ArrayLike<number>;
+          try {
+            expected = on('js', op, inputs).dataSync();
+          } catch {
+            // It takes another number of tensors.
+            continue;
+          }
+          tried++;
+          const actual = await on('gpu', op, inputs).data();
+          if (actual.some((x, i) => Number.isNaN(x) !== Number.isNaN(expected[i])))
+            wrong.push(`${op} ${Array.from(actual)} instead of ${Array.from(expected)}`);
+          break;
+        }
+      }
+      ok(tried > 60, `${tried} functions were tried`);
+      ok(wrong.length === 0, wrong.join(', '));
     },
   },
   {

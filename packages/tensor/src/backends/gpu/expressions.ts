@@ -68,12 +68,16 @@ export function printExpression(source: Source, root: Expr, dtype: DType, inputs
           return wholePower(source, x, exponent.value);
       }
       if (isFloat(dtype) && (fn === 'max' || fn === 'min')) {
-        // Beside a constant, NaN comes through by itself.
+        // NaN is less than nothing and not more: of `x < c ? c : x` some drivers make a maximum that drops it.
         const [a, b] = args as [Expr, Expr];
         const [x, y] = [number(a), number(b)];
-        const loses = fn === 'max' ? '<' : '>';
-        if (b.kind === 'const') return source.value(`(${x} ${loses} ${y} ? ${y} : ${x})`);
-        if (a.kind === 'const') return source.value(`(${y} ${loses} ${x} ? ${x} : ${y})`);
+        const wins = fn === 'max' ? '>' : '<';
+        const beside = (from: string, constant: string): string =>
+          source.value(
+            `(${from} ${wins} ${constant} ? ${from} : (${constant} ${wins}= ${from} ? ${constant} : ${from} + ${from}))`,
+          );
+        if (b.kind === 'const') return beside(x, y);
+        if (a.kind === 'const') return beside(y, x);
       }
       const template = templateOf(fn, dtype);
       if (!template) throw new BackendError('gpu', `there is no ${fn} in f32 on the gpu backend`);

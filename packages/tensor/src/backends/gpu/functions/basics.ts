@@ -13,6 +13,10 @@ export const isNumber = (x: string): string => `(${x} < 0 || ${x} >= 0)`;
 export const polynomial = (x: string, coefficients: readonly number[]): string =>
   coefficients.reduceRight((sum, c) => (sum === '' ? literal(c) : `(${literal(c)} + ${x} * ${sum})`), '');
 
+/** A value of two numbers; NaN where either is: comparisons lose it, some drivers' minima as well. */
+export const ofNumbers = (s: Source, x: string, y: string, value: string): string =>
+  s.value(`(${isNumber(x)} && ${isNumber(y)} ? ${value} : ${x} + ${y})`);
+
 export const negative = (x: string): string => `(-${x})`;
 export const abs: Template = (s, x) => s.value(`Math.abs(${x})`);
 /** f of |x| with the sign of x, for odd f; zeros and NaN stay. */

@@ -15,6 +15,7 @@ import {
   log1p,
   negative,
   odd,
+  ofNumbers,
   type Template,
 } from './basics.ts';
 import { erf, erfc, erfcx, logNdtr, ndtr } from './error-functions.ts';
@@ -42,7 +43,7 @@ const pow: Template = (s, x, y) => {
   const ofZero = s.value(`(${y} > 0 ? 0 : (${y} < 0 ? ${s.infinity()} : 1))`);
   const ofNegative = s.value(`(${x} < 0 ? (${whole} ? ${signed} : ${s.nan()}) : ${x})`);
   const value = s.value(`(${x} > 0 ? ${power} : (${x} === 0 ? ${ofZero} : ${ofNegative}))`);
-  return s.value(`(${y} === 0 ? 1 : ${value})`);
+  return s.value(`(${y} === 0 ? 1 : (${isNumber(y)} ? ${value} : ${y}))`);
 };
 
 /** xⁿ by squaring, for a whole n. */
@@ -70,7 +71,7 @@ const hypot: Template = (s, x, y) => {
   const low = s.value(`(${a} < ${b} ? ${a} : ${b})`);
   const high = s.value(`(${a} < ${b} ? ${b} : ${a})`);
   const ratio = s.value(`(${high} > 0 && ${high} <= ${largest} ? ${low} / ${high} : 0)`);
-  return s.value(`${high} * Math.sqrt(1 + ${ratio} * ${ratio})`);
+  return ofNumbers(s, x, y, s.value(`${high} * Math.sqrt(1 + ${ratio} * ${ratio})`));
 };
 
 /** NaN where either is. */

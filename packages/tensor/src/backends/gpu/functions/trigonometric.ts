@@ -1,5 +1,5 @@
 /** Trigonometric functions and their inverses. */
-import { abs, factorial, negative, odd, polynomial, series, type Template } from './basics.ts';
+import { abs, factorial, negative, odd, ofNumbers, polynomial, series, type Template } from './basics.ts';
 import type { Source } from '../source.ts';
 
 /** x - k π/2 with |·| ≤ π/4 by Cody and Waite's parts of π/2, the sine and cosine of it, and k modulo 4. */
@@ -87,5 +87,5 @@ export const atan2: Template = (s, y, x) => {
   const t = atanOfPositive(s, s.value(`(${high} > 0 ? ${low} / ${high} : 0)`));
   const eighth = s.value(`(${a} > ${b} ? ${Math.PI / 2} - ${t} : ${t})`);
   const upper = s.value(`(${x} < 0 ? ${Math.PI} - ${eighth} : ${eighth})`);
-  return s.value(`(${y} < 0 ? ${negative(upper)} : ${upper})`);
+  return ofNumbers(s, y, x, s.value(`(${y} < 0 ? ${negative(upper)} : ${upper})`));
 };
