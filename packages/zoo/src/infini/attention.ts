@@ -1,8 +1,19 @@
 /** Infini-attention: causal attention inside each segment, mixed with a read from the compressive memory. */
-import { causalAttention, Linear, Module, Parameter, RMSNorm, RotaryEmbedding } from '@infinigrad/nn';
-import { full, zeros, type FloatDType, type Key, type Tensor } from '@infinigrad/tensor';
+import {
+  causalAttention,
+  Linear,
+  memoryParameters,
+  Module,
+  RotaryEmbedding,
+  throughMemory,
+  writeOpenness,
+  type MemoryState,
+  type Parameter,
+  type RMSNorm,
+} from '@infinigrad/nn';
+import { full, type FloatDType, type Key, type Tensor } from '@infinigrad/tensor';
 import type { InfiniTransformerConfig } from './config.ts';
-import { featureDim, featureMap, retrieve, walkSegments, type MemoryState } from './memory.ts';
+import { memoryRules } from './memory.ts';
 
 export interface InfiniAttentionOutput {
   /** [batch, length, hiddenSize]. */
@@ -38,7 +49,7 @@ export class InfiniAttention extends Module {
     dtype: FloatDType = 'f32',
   ) {
     super();
-    const { hiddenSize, numHeads, numKvHeads, headDim, gate, gateInit, writeGate } = config;
+    const { hiddenSize, numHeads, numKvHeads, headDim } = config;
     const keys = key.split(6);
     const linear = (inputs: number, outputs: number, k: Key): Linear =>
       new Linear(inputs, outputs, { key: k, bias: false, std: init(inputs), dtype });
@@ -50,19 +61,27 @@ export class InfiniAttention extends Module {
     this.vProj = linear(hiddenSize, numKvHeads * headDim, keys[2]!);
     this.oProj = linear(numHeads * headDim, hiddenSize, keys[3]!);
     if (!hasMemory) return;
-    if (gate === 'input') this.gateProj = constantLinear(hiddenSize, numHeads, gateInit, keys[4]!, dtype);
-    else
-      this.beta = new Parameter(
-        full(gate === 'perHead' ? [numHeads] : [numHeads, headDim], gateInit, { dtype }),
-      );
-    if (writeGate !== 'none') this.writeGate = constantLinear(hiddenSize, numHeads, 0, keys[5]!, dtype);
-    if (config.memoryNormalization === 'rmsNorm')
-      this.readNorm = new RMSNorm(headDim, { eps: config.rmsNormEps, dtype });
-    if (config.memoryInit === 'learned') {
-      const features = featureDim(config.featureMap, headDim);
-      this.initialMatrix = new Parameter(zeros([numHeads, features, headDim], { dtype }));
-      this.initialNormalizer = new Parameter(zeros([numHeads, features], { dtype }));
-    }
+    const made = memoryParameters({
+      numHeads,
+      keyDim: headDim,
+      valueDim: headDim,
+      inputDim: hiddenSize,
+      featureMap: config.featureMap,
+      gate: config.gate,
+      gateInit: config.gateInit,
+      writeGate: config.writeGate,
+      readNorm: config.memoryNormalization === 'rmsNorm',
+      normEps: config.rmsNormEps,
+      initState: config.memoryInit,
+      keys: [keys[4]!, keys[5]!],
+      dtype,
+    });
+    this.beta = made.beta;
+    this.gateProj = made.gateProj;
+    this.writeGate = made.writeGate;
+    this.readNorm = made.readNorm;
+    this.initialMatrix = made.initialMatrix;
+    this.initialNormalizer = made.initialNormalizer;
   }
 
   /**
@@ -113,27 +132,30 @@ export class InfiniAttention extends Module {
     let writeLogits: Tensor | null = null;
     if (this.hasMemory) {
       const positioned = config.positionOnMemory;
-      const queries = featureMap(config.featureMap, positioned ? rotatedQ : q);
-      const plainKeys = featureMap(config.featureMap, positioned ? rotatedK : k);
-      let keys = plainKeys;
-      if (this.writeGate) {
-        const a = this.writeGate.forward(filled);
-        writeLogits = a.narrow(1, 0, length).transpose();
-        keys = keys.mul(
-          this.openness(a)
-            .reshape([batch, segments, segmentLength, numHeads])
-            .permute([0, 3, 1, 2])
-            .unsqueeze(-1),
-        );
-      }
-      if (present) keys = keys.mul(present.cast(x.dtype).reshape([batch, 1, segments, segmentLength, 1]));
-      const walk = walkSegments(config, keys, plainKeys, v, memory ?? this.emptyMemory(x));
-      last = walk.last;
-      let read = retrieve(config, queries, walk.matrices, walk.normalizers);
-      if (this.readNorm) read = this.readNorm.forward(read);
-      // Eq. (10): sigmoid(β) is the weight of the memory
-      const g = this.gateFor(filled, segments, memory === null && config.memoryInit === 'zero');
-      mixed = local.add(g.mul(read.sub(local)));
+      const { featureMap, writeGate, writeGateMargin, firstSegment } = config;
+      const step = throughMemory(
+        {
+          ...memoryRules(config),
+          featureMap,
+          writeGate,
+          writeGateMargin,
+          firstSegment,
+          memoryDtype: v.dtype as FloatDType,
+        },
+        this,
+        {
+          queries: positioned ? rotatedQ : q,
+          keys: positioned ? rotatedK : k,
+          values: v,
+          local,
+          x: filled,
+          present,
+          state: memory,
+        },
+      );
+      mixed = step.output;
+      last = step.state;
+      writeLogits = step.writeLogits && step.writeLogits.narrow(1, 0, length).transpose();
     }
     // Eq. (11)
     const joined = mixed
@@ -145,57 +167,7 @@ export class InfiniAttention extends Module {
 
   /** w_t of the write gate from its pre-activation (our extension). */
   openness(a: Tensor): Tensor {
-    const { writeGate, writeGateMargin: m } = this.config;
-    const w = a.sigmoid();
-    return writeGate === 'hard'
-      ? w
-          .mul(1 + 2 * m)
-          .sub(m)
-          .clip(0, 1)
-      : w;
+    const { writeGate, writeGateMargin } = this.config;
+    return writeOpenness(a, writeGate === 'hard' ? 'hard' : 'sigmoid', writeGateMargin);
   }
-
-  /** sigmoid(β), shaped to meet [batch, heads, segments, n, d]. */
-  private gateFor(x: Tensor, segments: number, startsEmpty: boolean): Tensor {
-    const { numHeads, segmentLength, firstSegment } = this.config;
-    const [batch] = x.shape as readonly [number];
-    let g: Tensor;
-    if (this.gateProj)
-      g = this.gateProj
-        .forward(x)
-        .sigmoid()
-        .reshape([batch, segments, segmentLength, numHeads])
-        .permute([0, 3, 1, 2])
-        .unsqueeze(-1);
-    else g = this.beta!.sigmoid().reshape([1, numHeads, 1, 1, -1]);
-    if (!startsEmpty || firstSegment === 'gated') return g;
-    const later = full([segments], 1, { dtype: x.dtype, backend: x.backend })
-      .narrow(0, 1, segments - 1)
-      .pad([[1, 0]]);
-    return g.mul(later.reshape([1, 1, segments, 1, 1]));
-  }
-
-  /** M_0 and z_0. */
-  private emptyMemory(x: Tensor): MemoryState {
-    const { numHeads, headDim, featureMap: kind } = this.config;
-    const batch = x.shape[0]!;
-    const features = featureDim(kind, headDim);
-    if (this.initialMatrix && this.initialNormalizer)
-      return {
-        matrix: this.initialMatrix.expand([batch, numHeads, features, headDim]),
-        normalizer: this.initialNormalizer.softplus().expand([batch, numHeads, features]),
-      };
-    const options = { dtype: x.dtype, backend: x.backend };
-    return {
-      matrix: zeros([batch, numHeads, features, headDim], options),
-      normalizer: zeros([batch, numHeads, features], options),
-    };
-  }
-}
-
-/** A linear layer that starts as the constant `bias`. */
-function constantLinear(inputs: number, outputs: number, bias: number, key: Key, dtype: FloatDType): Linear {
-  const layer = new Linear(inputs, outputs, { key, std: 0, dtype });
-  layer.bias!.assign(full([outputs], bias, { dtype }));
-  return layer;
 }

@@ -1,0 +1,17 @@
+/** The compressive memory of Infini-attention. */
+export * from './compressive-memory.ts';
+export {
+  memoryParameters,
+  writeOpenness,
+  type MemoryParameterOptions,
+  type MemoryParameters,
+} from './parameters.ts';
+export {
+  memoryBytes,
+  retrieveMemory,
+  walkMemory,
+  type MemoryRules,
+  type MemoryState,
+  type MemoryWalk,
+} from './rules.ts';
+export { throughMemory, type MemorySettings, type SegmentedInput, type SegmentedOutput } from './segments.ts';
