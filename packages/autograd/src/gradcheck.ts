@@ -48,7 +48,7 @@ const dot = (a: Elements, b: Elements): number => {
 /**
  * Checks that the gradient of `f` (summed with random weights where it returns more than a number) agrees with
  * central differences, for every floating-point input. Works in f64, on a backend whose memory is in this process.
- * @throws GradientError that names the order, the input, the element, and both values
+ * @throws GradientError that names the order, the input, the element, and both values; where inputs are on a GPU
  */
 export function gradcheck(
   f: TensorFunction,
@@ -64,12 +64,22 @@ export function gradcheck(
     rtol: options.rtol ?? 1e-5 * loose,
     atol: options.atol ?? 1e-7 * loose,
   };
-  for (const [i, x] of inputs.entries())
+  for (const [i, x] of inputs.entries()) {
+    if (!x.backend.synchronous)
+      throw new GradientError(
+        'gradcheck',
+        `input ${i} is on ${x.backend.name}, which has no f64 and is not read at once`,
+        {
+          operands: [x],
+          hint: "derivative rules are the same everywhere: setBackend('wasm'), and make the inputs, and what the function holds, there",
+        },
+      );
     if (isFloat(x.dtype) && x.dtype !== 'f64')
       throw new GradientError('gradcheck', `input ${i} is ${x.dtype}, too coarse for finite differences`, {
         operands: [x],
         hint: "cast('f64')",
       });
+  }
   const key = options.key ?? new Key(0);
   const check = (): void => {
     const shape = firstOrder(f, inputs, key.foldIn(1), resolved);

@@ -17,9 +17,8 @@ function readable(x: Tensor): Tensor {
   return standing ? readable(standing.inner) : x;
 }
 
-export function rangeOf(x: Tensor): Range {
+function rangeOfData(data: ArrayLike<number>): Range {
   let [min, max, nan, infinite] = [Infinity, -Infinity, 0, 0];
-  const data = readable(x).dataSync();
   for (let i = 0; i < data.length; i++) {
     const value = data[i]!;
     if (Number.isNaN(value)) nan++;
@@ -32,12 +31,39 @@ export function rangeOf(x: Tensor): Range {
   return { min, max, nan, infinite, size: data.length };
 }
 
-/** Whether all is well; quicker than its range. */
-export function isFinite(x: Tensor): boolean {
-  if (!isFloat(x.dtype)) return true;
-  const data = readable(x).dataSync();
-  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i]!)) return false;
-  return true;
+/** What is known of tensors when a result is judged. */
+export interface Look {
+  range(x: Tensor): Range;
+  /** Whether all is well. */
+  isFinite(x: Tensor): boolean;
+}
+
+/** At tensors that can be read at once. */
+export const lookNow: Look = {
+  range: (x) => rangeOfData(readable(x).dataSync()),
+  /** Quicker than the range. */
+  isFinite(x) {
+    if (!isFloat(x.dtype)) return true;
+    const data = readable(x).dataSync();
+    for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i]!)) return false;
+    return true;
+  },
+};
+
+/** The range of a tensor as it is now, when it comes. */
+export async function rangeLater(x: Tensor): Promise<Range> {
+  return rangeOfData(await readable(x).data());
+}
+
+/** At tensors whose ranges have come. */
+export function lookAt(ranges: ReadonlyMap<Tensor, Range>): Look {
+  return {
+    range: (x) => ranges.get(x)!,
+    isFinite(x) {
+      const range = ranges.get(x);
+      return !range || range.nan + range.infinite === 0;
+    },
+  };
 }
 
 const short = (value: number): string => String(Number(value.toPrecision(4)));

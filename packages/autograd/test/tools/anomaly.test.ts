@@ -260,7 +260,7 @@ describe('on and off', () => {
     const error = thrownBy(() => detectAnomaly(async () => {}));
     expect(error).toBeInstanceOf(ValueError);
     expect(error.message).toBe(
-      'detectAnomaly: the body is asynchronous. Hint: use setAnomaly(true) and setAnomaly(false) around it',
+      'detectAnomaly: the body is asynchronous. Hint: await detectAnomalyAsync(body)',
     );
   });
   it('sees tangents too', () => {
