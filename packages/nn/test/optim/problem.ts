@@ -1,5 +1,6 @@
 /** The small problem of scripts/fixtures/nn/optim.py, and every optimizer by name. */
 import {
+  ChainOptimizer,
   Adadelta,
   Adafactor,
   Adagrad,
@@ -12,11 +13,14 @@ import {
   NAdam,
   RAdam,
   RMSprop,
+  ScheduleFreeAdamW,
   SGD,
+  transforms,
   Parameter,
   type Optimizer,
+  type OptimizerState,
 } from '@infinigrad/nn';
-import type { FloatDType, Tensor } from '@infinigrad/tensor';
+import { fromData, type FloatDType, type Tensor } from '@infinigrad/tensor';
 import { fixture, numbers, restored, type Stored } from '../support.ts';
 
 export type Name = 'weight' | 'bias' | 'late' | 'tall';
@@ -61,6 +65,24 @@ export const optimizers: Readonly<Record<string, { readonly make: Loose; readonl
   Adadelta: { make: (p, o) => new Adadelta(p, o), options: { learningRate: 1, eps: 1e-4 } },
   Adafactor: { make: (p, o) => new Adafactor(p, o), options: { learningRate: 0.1 } },
   Muon: { make: (p, o) => new Muon(p, o), options: { learningRate: 0.02, weightDecay: 0 } },
+  ScheduleFreeAdamW: { make: (p, o) => new ScheduleFreeAdamW(p, o), options: { learningRate: 0.05 } },
+  /** With a transform that looks at all updates in the middle, and the same names twice. */
+  'a chain': {
+    make: (p, o) =>
+      new ChainOptimizer(
+        p,
+        transforms.chain(
+          transforms.clipByValue(10),
+          transforms.scaleByAdam({ betas: [0.5, 0.9] }),
+          transforms.clipByGlobalNorm(1.5),
+          transforms.ema(0.5),
+          transforms.ema(0.3, { debias: false }),
+          transforms.scaleByLearningRate(),
+        ),
+        o,
+      ),
+    options: { learningRate: 0.05 },
+  },
 };
 
 export type Problem = Readonly<Record<Name, Parameter>>;
@@ -86,6 +108,22 @@ export function chosen(problem: Problem, params: TraceCase['params']): unknown[]
     typeof item === 'string' ? problem[item] : { ...item, params: item.params.map((name) => problem[name]) },
   );
 }
+
+/** A copy that shares nothing with the original, as one that has been through a file. */
+export const copied = ({ step, tensors }: OptimizerState): OptimizerState => ({
+  step,
+  tensors: Object.fromEntries(
+    Object.entries(tensors).map(([name, x]) => [name, fromData(x.dataSync(), x.shape, { dtype: x.dtype })]),
+  ),
+});
+
+/** A state as plain data. */
+export const plainState = ({ step, tensors }: OptimizerState): object => ({
+  step,
+  tensors: Object.fromEntries(
+    Object.entries(tensors).map(([name, x]) => [name, { dtype: x.dtype, shape: x.shape, data: numbers(x) }]),
+  ),
+});
 
 export const paramsOf = (problem: Problem, optimizer: string): Parameter[] =>
   (optimizer === 'Muon' ? (['weight', 'tall'] as const) : names).map((name) => problem[name]);
