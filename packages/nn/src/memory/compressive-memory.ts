@@ -77,7 +77,7 @@ export interface CompressiveMemoryRead {
   readonly local?: Tensor;
   /** [batch, T, inputDim]: what the gates read, where they do. */
   readonly x?: Tensor;
-  /** bool [batch, T], false for padding: such tokens write nothing. */
+  /** bool [batch, T], false for padding: such tokens write nothing, and what is returned for them means nothing. */
   readonly mask?: Tensor | undefined;
 }
 
@@ -191,6 +191,7 @@ export class CompressiveMemory extends Module {
       writeGate,
       normEps,
       initState,
+      learnNormalizer: normalize === 'z',
       dtype,
       featureMap: kind,
       readNorm: normalize === 'rmsNorm',
@@ -256,7 +257,7 @@ export class CompressiveMemory extends Module {
     // Where, not a product: whatever stands in padding stays out.
     const real = (y: Tensor): Tensor => (mask ? mask.reshape([batch, 1, length, 1]).where(y, 0) : y);
     const made = throughMemory(settings, this, {
-      queries: split(real(q)),
+      queries: split(q),
       keys: split(real(k)),
       values: split(real(v)),
       local: local ? split(local) : null,

@@ -34,6 +34,8 @@ export interface MemoryParameterOptions {
   readonly readNorm: boolean;
   readonly normEps: number;
   readonly initState: 'zero' | 'learned';
+  /** Whether a learned state has a z_0 too: where reads are divided by z. */
+  readonly learnNormalizer: boolean;
   /** For the mixing gate's projection and the write gate's. */
   readonly keys: readonly [Key, Key];
   readonly dtype: FloatDType;
@@ -53,7 +55,8 @@ export function memoryParameters(options: MemoryParameterOptions): MemoryParamet
     writeGate: options.writeGate === 'none' ? null : constantLinear(inputDim, numHeads, 0, keys[1], dtype),
     readNorm: options.readNorm ? new RMSNorm(valueDim, { eps: normEps, dtype }) : null,
     initialMatrix: learned ? new Parameter(zeros([numHeads, features, valueDim], { dtype })) : null,
-    initialNormalizer: learned ? new Parameter(zeros([numHeads, features], { dtype })) : null,
+    initialNormalizer:
+      learned && options.learnNormalizer ? new Parameter(zeros([numHeads, features], { dtype })) : null,
   };
 }
 

@@ -102,14 +102,13 @@ export function emptyMemory(
   const features = featureDim(kind, queries.shape.at(-1)!);
   const dv = values.shape.at(-1)!;
   const own = (y: Tensor): Tensor => (y.dtype === dtype ? y : y.cast(dtype));
-  if (initialMatrix && initialNormalizer)
-    return {
-      matrix: own(initialMatrix).expand([batch, heads, features, dv]),
-      normalizer: own(initialNormalizer.softplus()).expand([batch, heads, features]),
-    };
   const options = { dtype, backend: values.backend };
   return {
-    matrix: zeros([batch, heads, features, dv], options),
-    normalizer: zeros([batch, heads, features], options),
+    matrix: initialMatrix
+      ? own(initialMatrix).expand([batch, heads, features, dv])
+      : zeros([batch, heads, features, dv], options),
+    normalizer: initialNormalizer
+      ? own(initialNormalizer.softplus()).expand([batch, heads, features])
+      : zeros([batch, heads, features], options),
   };
 }

@@ -73,6 +73,7 @@ export class InfiniAttention extends Module {
       readNorm: config.memoryNormalization === 'rmsNorm',
       normEps: config.rmsNormEps,
       initState: config.memoryInit,
+      learnNormalizer: true,
       keys: [keys[4]!, keys[5]!],
       dtype,
     });
