@@ -8,6 +8,12 @@ if (!Number.isInteger(port) || port < 0 || port > 65535) {
   console.error(`--port takes a number from 0 to 65535, not '${values.port}'`);
   process.exitCode = 2;
 } else {
-  const { url } = await serve(await bundle(import.meta.dirname), port);
-  console.log(`${url}/isolated/`);
+  const files = await bundle(import.meta.dirname);
+  try {
+    const { url } = await serve(files, port);
+    console.log(`${url}/isolated/ (Ctrl-C ends it)`);
+  } catch (error) {
+    console.error(`the page cannot be served: ${(error as Error).message} (--port takes another port)`);
+    process.exitCode = 1;
+  }
 }
