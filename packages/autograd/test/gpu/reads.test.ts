@@ -1,5 +1,5 @@
 /** What reads elements does without, or waits, or says what to do, where elements come later. */
-import { detectAnomaly, detectAnomalyAsync, gradcheck } from '@infinigrad/autograd';
+import { customGradient, detectAnomaly, detectAnomalyAsync, gradcheck, vjp } from '@infinigrad/autograd';
 import {
   BackendError,
   getBackend,
@@ -35,6 +35,10 @@ describe.each(backends)('on %s', (_, backend) => {
   describe('detectAnomalyAsync', () => {
     const leaf = (...values: number[]): Tensor => tensor(values).requireGrad();
     const square = (x: Tensor): Tensor => x.square();
+    const safeRoot = customGradient(
+      (x: Tensor) => ({ output: x.sqrt(), saved: x }),
+      (g: Tensor, x) => x.gt(0).where(vjp((y: Tensor) => y.sqrt(), x).pullback(g)[0], 0),
+    );
 
     /** What makes NaN or an infinity, in how many ways there are to. */
     const wrong: readonly (readonly [what: string, body: () => unknown])[] = [
@@ -42,7 +46,7 @@ describe.each(backends)('on %s', (_, backend) => {
       [
         'an op of two inputs',
         () =>
-          tensor([1, 2])
+          tensor([1, 0.5])
             .log()
             .sum()
             .log()
@@ -70,6 +74,13 @@ describe.each(backends)('on %s', (_, backend) => {
           ),
       ],
       ['in a scope that fuses', () => scope(() => tensor([1, -1]).sub(2).log().exp().sum(), { fuse: true })],
+      [
+        'after what a backward of your own puts right',
+        () => {
+          safeRoot(leaf(4, 0)).sum().backward();
+          leaf(0).pow(0.5).sum().backward();
+        },
+      ],
       ['before something else fails', () => tensor([-1]).log().reshape([2])],
     ];
 
