@@ -10,8 +10,8 @@ export type NamePattern = string | RegExp | ((name: string) => boolean) | readon
 /** Whether a name is meant. @param below whether the name of a module stands for what is below it */
 export function matches(pattern: NamePattern, name: string, below: boolean): boolean {
   if (typeof pattern === 'function') return pattern(name);
-  if (pattern instanceof RegExp)
-    return new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, '')).test(name);
+  // Unlike test(), search() does not go on from where a global expression stopped.
+  if (pattern instanceof RegExp) return name.search(pattern) >= 0;
   if (typeof pattern !== 'string') return pattern.some((one) => matches(one, name, below));
   const [wanted, parts] = [pattern.split('.'), name.split('.')];
   if (below ? parts.length < wanted.length : parts.length !== wanted.length) return false;

@@ -95,12 +95,13 @@ describe('buffers', () => {
 describe('in a functionalCall', () => {
   test('what stands in is updated, the function finds it, and the buffer stays as it is', () => {
     const counter = new Counter();
-    const x = tensor([1, 2]);
+    const x = tensor([1, 2]).requireGrad();
     const total = functionalCall(counter, { total: tensor([10, 10]) }, (m) => {
       m.forward(x);
       m.forward(x);
-      return m.namedBuffers().get('total')!.detach();
+      return m.namedBuffers().get('total')!;
     });
+    expect(total.requiresGrad).toBe(false);
     expect(numbers(total)).toEqual([12, 14]);
     expect([numbers(counter.total), numbers(counter.calls)]).toEqual([[0, 0], [2]]);
     expect(counter.total).toBeInstanceOf(ModuleBuffer);
