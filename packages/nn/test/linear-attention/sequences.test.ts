@@ -1,13 +1,13 @@
 /** Padding, packed documents, hand-over of the state, long streams, and gates of all sizes. */
 import fc from 'fast-check';
-import { valueAndGrad } from '@infinigrad/autograd';
+import { valueAndGrad, vmap } from '@infinigrad/autograd';
 import {
   gatedDeltaRule,
   gatedLinearAttention,
   type RecurrenceOptions,
   type RecurrenceState,
 } from '@infinigrad/nn';
-import { concat, full, Key, tensor, type Tensor } from '@infinigrad/tensor';
+import { concat, full, Key, stack, tensor, type Tensor } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
 import { numbers } from '../support.ts';
 import { cast, distance, forms, rules, someState, writtenOut, type Arguments } from './rules.ts';
@@ -191,5 +191,21 @@ describe('gates of all sizes', () => {
     ] as const;
     for (const [all, rest] of pairs)
       expect(distance(numbers(late(all.output)), numbers(rest.output))).toBeLessThan(1e-12);
+  });
+});
+
+describe('vmap', () => {
+  const sizes = { batch: 2, heads: 1, length: 9, dk: 2, dv: 3 };
+  test.each(families)('%s goes over one more axis', (_, rule) => {
+    const drawn = [0, 1].map((i) => rule.draw(key.foldIn(i), sizes));
+    const stacked = Object.fromEntries(
+      Object.keys(drawn[0]!).map((name) => [name, stack(drawn.map((one) => one[name as keyof Arguments]!))]),
+    ) as object as Arguments;
+    for (const form of forms) {
+      const all = vmap((args: Arguments) => rule.call(args, { form, chunkSize: 4 }).output)(stacked);
+      const apart = stack(drawn.map((one) => rule.call(one, { form }).output));
+      expect(all.shape).toEqual(apart.shape);
+      expect(distance(numbers(all), numbers(apart))).toBeLessThan(1e-12);
+    }
   });
 });
