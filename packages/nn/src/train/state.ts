@@ -1,8 +1,6 @@
 /** Everything that a run needs to go on, bit for bit, as if it had never stopped. */
 import { ValueError, type Tensor } from '@infinigrad/tensor';
 import type { Json } from '../data/source.ts';
-import type { Module } from '../module.ts';
-import type { Optimizer } from '../optim/optimizer.ts';
 
 export interface TrainerState {
   /** `model.…`, `optimizer.…` and, where the best model is kept, `best.…`. */
@@ -54,23 +52,6 @@ export function partOf(
       name.startsWith(prefix) ? [[name.slice(prefix.length), x]] : [],
     ),
   );
-}
-
-/** Loads both, or neither. */
-export function loadBoth(
-  model: Module,
-  optimizer: Optimizer<any>,
-  tensors: Readonly<Record<string, Tensor>>,
-  optimizerStep: number,
-): void {
-  const before = model.stateDict();
-  model.loadStateDict(partOf(tensors, 'model'));
-  try {
-    optimizer.loadStateDict({ step: optimizerStep, tensors: partOf(tensors, 'optimizer') });
-  } catch (error) {
-    model.loadStateDict(before);
-    throw error;
-  }
 }
 
 /** @throws ValueError for what is no state of a trainer, or one of another run */

@@ -15,7 +15,7 @@ import {
 } from './events.ts';
 import { Monitor } from './monitor.ts';
 import type { FitResult, TrainerOptions } from './options.ts';
-import { checkMeta, loadBoth, partOf, prefixed, type TrainerState } from './state.ts';
+import { checkMeta, partOf, prefixed, type TrainerState } from './state.ts';
 import { trainStep, type TrainStepResult } from './step.ts';
 import { Turns } from './turns.ts';
 
@@ -300,12 +300,23 @@ export class Trainer<M extends Module, B> {
     };
   }
 
-  /** Goes on where a state was taken. @throws ValueError for one of another run */
-  load({ tensors, meta }: TrainerState): void {
-    const { precision, key, run = null } = this.#options;
-    checkMeta(meta, { key: key?.words ?? null, run });
-    loadBoth(this.model, this.optimizer, tensors, meta.optimizerStep);
-    precision?.load(meta.precision);
+  /** Goes on where a state was taken. @throws ValueError for one of another run; nothing is then changed */
+  load(state: TrainerState): void {
+    const { key, run = null } = this.#options;
+    checkMeta(state.meta, { key: key?.words ?? null, run });
+    const before = this.state();
+    try {
+      this.#adopt(state);
+    } catch (error) {
+      this.#adopt(before);
+      throw error;
+    }
+  }
+
+  #adopt({ tensors, meta }: TrainerState): void {
+    this.model.loadStateDict(partOf(tensors, 'model'));
+    this.optimizer.loadStateDict({ step: meta.optimizerStep, tensors: partOf(tensors, 'optimizer') });
+    this.#options.precision?.load(meta.precision);
     this.#monitor.load(meta.monitor);
     this.#batches.load(meta.data);
     const best = partOf(tensors, 'best');
