@@ -27,8 +27,9 @@ function check(name, [command, ...args], options = {}) {
 }
 
 const consumer = `
-import { tensor, Key, ShapeError } from '@infinigrad/tensor';
+import { BackendError, tensor, Key, ShapeError } from '@infinigrad/tensor';
 import { saveSafetensors, loadSafetensors } from '@infinigrad/tensor/node';
+import { useGpu, type Gpu } from '@infinigrad/tensor/gpu';
 import { viewsAgree } from '@infinigrad/tensor/testing';
 import { grad, gradcheck } from '@infinigrad/autograd';
 import { gradientHolds } from '@infinigrad/autograd/testing';
@@ -59,6 +60,8 @@ const tokens = tensor([[1, 2, 3, 4, 5]], { dtype: 'i32' });
 const sum = async (m: InfiniTransformer): Promise<number> => m.forward(tokens).logits.abs().sum().item();
 expect(await sum(await loadPretrained('saved')) === await sum(model), 'a saved model comes back');
 expect(typeof viewsAgree === 'function' && typeof gradientHolds === 'function', 'proof kits');
+const refusal: unknown = await useGpu().then((gpu: Gpu) => gpu.close(), (error: unknown) => error);
+expect(refusal instanceof BackendError && refusal.hint === 'npm install gpu.js@2.24.1', 'the gpu backend asks for gpu.js');
 console.log('the consumer ran');
 `;
 
