@@ -41,6 +41,7 @@ export {
   type RopeScaling,
   type YarnScaling,
 } from './positions/rope-scaling.ts';
+export { ropeScalingFromConfig } from './positions/rope-scaling-config.ts';
 export { positionIds, type Positions } from './positions/positions.ts';
 export * from './positions/learned.ts';
 export * from './positions/sinusoidal.ts';
@@ -54,6 +55,7 @@ export { Cache, RecurrentCache, type CacheTree } from './attention/cache.ts';
 export * from './attention/key-value-cache.ts';
 export * from './attention/masks.ts';
 export * from './attention/multi-head.ts';
+export type { MultiHeadAttentionInputs, MultiHeadAttentionOptions } from './attention/multi-head-options.ts';
 export * from './attention/scaled-dot-product.ts';
 export * from './linear-attention/index.ts';
 export * from './memory/index.ts';

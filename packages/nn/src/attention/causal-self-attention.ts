@@ -2,7 +2,8 @@
 import { ShapeError, Tensor, type FloatDType, type Key } from '@infinigrad/tensor';
 import type { InitStd } from '../init.ts';
 import type { RotaryEmbedding } from '../positions/rope.ts';
-import { MultiHeadAttention, type MultiHeadAttentionInputs } from './multi-head.ts';
+import { MultiHeadAttention } from './multi-head.ts';
+import type { MultiHeadAttentionInputs } from './multi-head-options.ts';
 
 export interface CausalSelfAttentionOptions {
   readonly numHeads: number;

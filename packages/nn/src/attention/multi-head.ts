@@ -7,8 +7,8 @@
  *   capped scores; dropout of weights.
  * - Reads a sequence in pieces with a cache of keys and values.
  */
-import { DTypeError, ShapeError, Tensor, ValueError, type FloatDType, type Key } from '@infinigrad/tensor';
-import { checkSizes, type InitStd } from '../init.ts';
+import { DTypeError, ShapeError, Tensor, ValueError, type Key } from '@infinigrad/tensor';
+import { checkSizes } from '../init.ts';
 import { Linear } from '../layers/linear.ts';
 import { LayerNorm, RMSNorm } from '../layers/norm.ts';
 import { Module } from '../module.ts';
@@ -16,70 +16,14 @@ import type { Positions } from '../positions/positions.ts';
 import type { RotaryEmbedding } from '../positions/rope.ts';
 import type { ScorePositions } from '../positions/score-positions.ts';
 import { grouped, groupedHeads, joinedHeads, splitHeads } from './heads.ts';
-import type { KeyValueCache } from './key-value-cache.ts';
 import { AttentionMask } from './masks.ts';
+import type { MultiHeadAttentionInputs, MultiHeadAttentionOptions } from './multi-head-options.ts';
 import {
   attentionWithWeights,
   scaledDotProductAttention,
   type AttentionOptions,
   type WeightedAttention,
 } from './scaled-dot-product.ts';
-
-export interface MultiHeadAttentionOptions {
-  readonly numHeads: number;
-  /** Heads of keys and values; each serves numHeads / numKvHeads neighbouring query heads. Default numHeads. */
-  readonly numKvHeads?: number | undefined;
-  /** Default dim / numHeads. */
-  readonly headDim?: number | undefined;
-  /** Width of the sequence that keys and values are made of. Default dim. */
-  readonly kvDim?: number | undefined;
-  /** Biases of the projections of queries, keys and values. Default true. */
-  readonly bias?: boolean | undefined;
-  /** Bias of the last projection. Default as `bias`. */
-  readonly outBias?: boolean | undefined;
-  /** No token sees a later one. Default false. */
-  readonly causal?: boolean | undefined;
-  /** Each token sees the last so many up to itself; causal. Default null: all. */
-  readonly window?: number | null | undefined;
-  /** Factor of the scores. Default 1/√headDim. */
-  readonly scale?: number | undefined;
-  /** Scores s become c · tanh(s / c). Default null. */
-  readonly softcap?: number | null | undefined;
-  /** Turns queries and keys by their positions. Default null. */
-  readonly rope?: RotaryEmbedding | null | undefined;
-  /** Positions in the scores; one may serve several layers. Default null. */
-  readonly scorePositions?: ScorePositions | null | undefined;
-  /** Norm of each head's queries and of its keys, before they are turned (arXiv 2302.05442; Qwen 3). Default null. */
-  readonly qkNorm?: 'rms' | 'layer' | null | undefined;
-  /** Of those norms. Default 1e-6. */
-  readonly qkNormEps?: number | undefined;
-  /** Weights dropped in training. Default 0. */
-  readonly dropout?: number | undefined;
-  /** Decides the initial weights. */
-  readonly key: Key;
-  /** As in `Linear`, for all four projections. */
-  readonly std?: InitStd | undefined;
-  /** Default f32. */
-  readonly dtype?: FloatDType | undefined;
-}
-
-export interface MultiHeadAttentionInputs {
-  /** What keys and values are made of, [batch, S, kvDim] (or [S, kvDim]). Default: x itself. */
-  readonly context?: Tensor | undefined;
-  /** Which tokens a token may see: a mask, or bool that broadcasts to [batch, numHeads, T, S]. One that sees none gets zeros. */
-  readonly mask?: AttentionMask | Tensor | null | undefined;
-  /** bool [batch, S] (or [S]), false for tokens that nobody may see (padding). */
-  readonly keyMask?: Tensor | null | undefined;
-  /** Where the tokens stand, for `rope`. Default: after those in the cache, or from 0. */
-  readonly positions?: Positions | undefined;
-  /**
-   * What was read before; this call's tokens come after it, and are read into it. With a context: its keys and values, made in
-   * the first call and used in all further ones.
-   */
-  readonly cache?: KeyValueCache | null | undefined;
-  /** Decides what is dropped in training; a fresh one for every call. */
-  readonly key?: Key | undefined;
-}
 
 interface Heads {
   /** [batch, kvHeads, S, headDim]. */
@@ -225,9 +169,9 @@ export class MultiHeadAttention extends Module {
     const q = this.rope ? this.rope.apply(queries, positions) : queries;
     const { keys, values } = this.#keysAndValues(x, inputs, positions);
     const count = keys.shape[2]!;
-    const scored = this.#scored(q, count);
+    const scored = this.#scored(q, count, inputs.bias);
     const { output, weights } = attend(scored.q, keys.unsqueeze(2), values.unsqueeze(2), {
-      ...scored.options,
+      bias: scored.bias,
       causal: this.causal && !context,
       window: context ? null : this.window,
       scale: this.scale,
@@ -254,15 +198,16 @@ export class MultiHeadAttention extends Module {
     return cache ? cache.append(keys, values) : { keys, values };
   }
 
-  /** Queries, and what positions add to their scores. */
-  #scored(q: Tensor, keys: number): { q: Tensor; options: AttentionOptions } {
+  /** Queries as they meet the keys, and all that is added to their scores, over [batch, kvHeads, group, T, S]. */
+  #scored(q: Tensor, keys: number, given: Tensor | null | undefined): { q: Tensor; bias: Tensor | null } {
     const { scorePositions, numKvHeads, numHeads, scale } = this;
-    if (!scorePositions) return { q, options: {} };
+    const own = given ? grouped(given, numHeads, numKvHeads) : null;
+    if (!scorePositions) return { q, bias: own };
     const [batch, , , length, headDim] = q.shape as readonly [number, number, number, number, number];
     const flat = q.reshape([batch, numHeads, length, headDim]);
     const bias = grouped(scorePositions.bias(flat, keys, scale), numHeads, numKvHeads);
     const moved = scorePositions.queries?.(flat);
-    return { q: moved ? moved.reshape(q.shape) : q, options: { bias } };
+    return { q: moved ? moved.reshape(q.shape) : q, bias: own ? bias.add(own) : bias };
   }
 
   /** All masks in one, over [batch, kvHeads, group, T, S]. */

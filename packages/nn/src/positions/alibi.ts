@@ -1,5 +1,5 @@
 /** ALiBi: scores fall with distance, linearly (arXiv 2108.12409). */
-import { fromData, type CreationOptions, type Tensor } from '@infinigrad/tensor';
+import { arange, tensor, type CreationOptions, type Tensor } from '@infinigrad/tensor';
 import { checkSizes } from '../init.ts';
 import type { ScorePositions } from './score-positions.ts';
 
@@ -25,13 +25,14 @@ export function alibiBias(
   keys: number,
   options: CreationOptions = {},
 ): Tensor {
-  const slopes = alibiSlopes(heads);
-  const data = new Float64Array(heads * queries * keys);
-  let at = 0;
-  for (const slope of slopes)
-    for (let i = 0; i < queries; i++)
-      for (let j = 0; j < keys; j++) data[at++] = -slope * Math.abs(i + keys - queries - j);
-  return fromData(data, [heads, queries, keys], { dtype: 'f32', ...options });
+  const { dtype = 'f32', ...rest } = options;
+  const slopes = tensor(alibiSlopes(heads), { dtype, ...rest }).reshape([heads, 1, 1]);
+  const count = (from: number, size: number): Tensor => arange(from, from + size, 1, { dtype, ...rest });
+  const distances = count(keys - queries, queries)
+    .unsqueeze(1)
+    .sub(count(0, keys))
+    .abs();
+  return slopes.mul(distances).neg();
 }
 
 /** ALiBi for the scores of `MultiHeadAttention`. */

@@ -1,6 +1,6 @@
 /** MultiHeadAttention: reading in pieces with a cache is reading at once, for every variant; heads by loops; PyTorch and T5; errors. */
 import fc from 'fast-check';
-import { noGrad } from '@infinigrad/autograd';
+import { inferenceMode, noGrad } from '@infinigrad/autograd';
 import {
   Alibi,
   attentionWithWeights,
@@ -287,6 +287,37 @@ describe('masks', () => {
     });
     expectNumbers(numbers(causal.forward(x)), numbers(layer.forward(x, { mask: causalMask() })));
   });
+});
+
+test('a bias of the caller is added to the scores, beside positions', () => {
+  const relative = new RelativePositionBias(4, { key, dtype, std: 1 });
+  const x = normal([2, 5, dim], 1);
+  const options = { key, dtype, numHeads: 4, numKvHeads: 2 };
+  const [plain, own] = [
+    new MultiHeadAttention(dim, options),
+    new MultiHeadAttention(dim, { ...options, scorePositions: relative }),
+  ];
+  expectNumbers(numbers(plain.forward(x, { bias: relative.forward(5, 5) })), numbers(own.forward(x)));
+  const pairs = normal([2, 1, 5, 5], 3);
+  expectNumbers(
+    numbers(own.forward(x, { bias: pairs })),
+    numbers(plain.forward(x, { bias: pairs.add(relative.forward(5, 5)) })),
+  );
+  expect(numbers(own.forward(x, { bias: pairs }))).not.toEqual(numbers(own.forward(x)));
+});
+
+test('a cache that was filled in inferenceMode serves training too', () => {
+  const layer = layerOf({ numHeads: 2, rope: new RotaryEmbedding(4) });
+  const x = normal([2, 5, dim], 1);
+  const cache = new KeyValueCache();
+  inferenceMode(() => {
+    layer.forward(x.narrow(1, 0, 2), { cache });
+    layer.forward(x.narrow(1, 2, 1), { cache });
+  });
+  const y = layer.forward(x.narrow(1, 3, 2), { cache });
+  expectNumbers(numbers(y), numbers(layer.forward(x).narrow(1, 3, 2)), 1e-10);
+  y.square().sum().backward();
+  expect(layer.kProj.weight.grad!.shape).toEqual([dim, dim]);
 });
 
 test('the weights are those that made the output, dropout included', () => {

@@ -3,11 +3,12 @@ import {
   alibiSlopes,
   relativeBucket,
   ropeFrequencies,
+  ropeScalingFromConfig,
   RotaryEmbedding,
   sinusoidalPositions,
   type RopeScaling,
 } from '@infinigrad/nn';
-import { tensor } from '@infinigrad/tensor';
+import { tensor, ValueError } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
 import { expectCase, expectNumbers, fixture, numbers, type Case } from '../support.ts';
 
@@ -35,14 +36,8 @@ const file = fixture<{
   halves: number[];
 }>('positions');
 
-const ours: Readonly<Record<string, string>> = { original_max_position_embeddings: 'originalMaxPositions' };
-const spelled = (name: string): string =>
-  ours[name] ?? name.replace(/_([a-z])/g, (_, c: string) => c.toUpperCase());
-
-function scalingOf({ type, options }: Frequencies): RopeScaling {
-  const named = Object.fromEntries(Object.entries(options).map(([name, value]) => [spelled(name), value]));
-  return { type, ...named, ...(type === 'dynamic' && { maxPositions: 64 }) } as unknown as RopeScaling;
-}
+const scalingOf = ({ type, options }: Frequencies): RopeScaling =>
+  ropeScalingFromConfig({ max_position_embeddings: 64, rope_scaling: { rope_type: type, ...options } })!;
 
 describe('scaled frequencies', () => {
   test.each(file.frequencies)('$name', (one) => {
@@ -103,3 +98,45 @@ test.each(Object.entries(file.slopes))('slopes of ALiBi for %s heads', (heads, s
 
 test('sinusoids in halves', () =>
   expectNumbers(numbers(sinusoidalPositions(7, 6, { layout: 'halves', dtype: 'f64' })), file.halves, 1e-7));
+
+describe('ropeScalingFromConfig', () => {
+  test('none is none', () => {
+    expect(ropeScalingFromConfig({})).toBe(null);
+    expect(
+      ropeScalingFromConfig({
+        rope_scaling: null,
+        rope_parameters: { rope_theta: 1e4, rope_type: 'default' },
+      }),
+    ).toBe(null);
+  });
+  test('what is left out follows from the lengths of the model; old and new spelling', () => {
+    const config = { max_position_embeddings: 128, original_max_position_embeddings: 32 };
+    const factors = { short_factor: [1], long_factor: [2] };
+    expect(
+      ropeScalingFromConfig({ ...config, rope_scaling: { type: 'longrope', ...factors } }),
+    ).toMatchObject({
+      type: 'longrope',
+      factor: 4,
+      originalMaxPositions: 32,
+    });
+    expect(
+      ropeScalingFromConfig({ ...config, rope_parameters: { rope_type: 'yarn', factor: 8 } }),
+    ).toMatchObject({
+      type: 'yarn',
+      factor: 8,
+      originalMaxPositions: 32,
+    });
+    expect(
+      ropeScalingFromConfig({ max_position_embeddings: 64, rope_scaling: { type: 'dynamic', factor: 2 } }),
+    ).toEqual({ type: 'dynamic', factor: 2, maxPositions: 64 });
+  });
+  test('errors', () => {
+    const of =
+      (rope_scaling: object): (() => unknown) =>
+      () =>
+        ropeScalingFromConfig({ rope_scaling });
+    expect(of({ type: 'su' })).toThrow("ropeScalingFromConfig: the scaling 'su' is not known");
+    expect(of({ type: 'linear' })).toThrow("the scaling 'linear' lacks factor");
+    expect(of({ type: 'yarn' })).toThrow(ValueError);
+  });
+});
