@@ -60,7 +60,10 @@ let opened: Gpu | undefined;
 
 export const page = {
   cases,
-  /** @param side of textures, at most, where one is to be pretended */
+  /**
+   * @param side of textures, at most, where one is to be pretended
+   * @returns why there is no GPU, as text
+   */
   async open(mode: Mode, side?: number): Promise<Pick<Gpu, 'mode' | 'adapter'> | string> {
     try {
       if (!opened) countObjects(mode);
@@ -69,7 +72,9 @@ export const page = {
       setBackend('js');
       return { mode: opened.mode, adapter: opened.adapter };
     } catch (error) {
-      return (error as Error).message;
+      const { message } = error as Error;
+      if (message.includes('no GPU is at hand')) return message;
+      throw error;
     }
   },
   /** What differs between training on the GPU and on the reference, or null. */

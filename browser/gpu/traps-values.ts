@@ -64,12 +64,14 @@ export const valueTraps: readonly Trap[] = [
   {
     name: '3: a kernel for each shape',
     async run() {
-      const x = arange(0, 36, 1, { dtype: 'f32' });
       for (const n of [4, 9, 16, 2, 4, 7, 9])
         await reads(
-          x.narrow(0, 0, n).clone().mul(2),
+          arange(0, n, 1, { dtype: 'f32' }).mul(2),
           count(n).map((i) => 2 * i),
         );
+      // Of one text and as many threads, on textures of other sides.
+      for (const n of [4, 9, 25, 100, 4])
+        await reads(arange(0, n, 1, { dtype: 'f32' }).clone().narrow(0, 0, 4).mul(3), [0, 3, 6, 9]);
     },
   },
   {
@@ -160,6 +162,8 @@ export const valueTraps: readonly Trap[] = [
         [3000],
       );
       same([(await ones([3000]).clone().cumsum().data()).at(-1)!], [3000]);
+      const same3000 = zeros([3000], { dtype: 'i32' });
+      await reads(zeros([2]).indexAdd(0, same3000, ones([3000])), [3000, 0]);
     },
   },
   {
