@@ -199,10 +199,8 @@ export function orthogonal({ gain: by = 1 }: XavierOptions = {}): Initializer {
     const wide = rows < columns;
     const value = withBackend('js', () => {
       const drawn = key.normal(wide ? [columns, rows] : [rows, columns], { dtype: 'f64' });
-      const { q, r } = drawn.qr();
-      // The signs make the distribution even over all such matrices.
-      const signs = r.diagonal().ge(0).cast('f64').mul(2).sub(1);
-      const even = q.mul(signs).mul(by);
+      // The diagonal of r is ≥ 0: only then is q evenly distributed over all such matrices.
+      const even = drawn.qr().q.mul(by);
       return (wide ? even.transpose() : even).reshape(shape).cast(dtype).clone();
     });
     return carriedOver(value, currentBackend());

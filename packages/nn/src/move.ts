@@ -4,7 +4,6 @@ import {
   fromData,
   getBackend,
   isFloat,
-  isHalf,
   type Backend,
   type FloatDType,
   type Tensor,
@@ -23,13 +22,13 @@ export interface MoveOptions {
 export function carriedOver(x: Tensor, backend: Backend): Tensor {
   if (x.backend === backend) return x;
   const { shape, dtype } = x;
-  return fromData(isHalf(dtype) ? x.wordsSync() : x.dataSync(), shape, { dtype, backend });
+  return fromData(x.dataSync(), shape, { dtype, backend });
 }
 
 async function carriedOverLater(x: Tensor, backend: Backend): Promise<Tensor> {
   if (x.backend === backend) return x;
   const { shape, dtype } = x;
-  return fromData(isHalf(dtype) ? await x.words() : await x.data(), shape, { dtype, backend });
+  return fromData(await x.data(), shape, { dtype, backend });
 }
 
 /** What is to be converted, and gradients beside it. */

@@ -1,5 +1,5 @@
 /** The state of a module: its parameters and persistent buffers by name, taken and given back. */
-import { isFloat, sameShape, ValueError, type Backend, type Tensor } from '@infinigrad/tensor';
+import { isFloat, sameShape, Tensor, ValueError, type Backend } from '@infinigrad/tensor';
 import { carriedOver } from './move.ts';
 import { ModuleBuffer, type StateTensor } from './parameter.ts';
 import { survey, type Leaf, type TreeNode } from './tree.ts';
@@ -50,6 +50,7 @@ const describe = ({ shape, dtype }: Tensor): string => `[${shape.join(', ')}] ${
 
 /** Why a value cannot become that of a leaf, or null. */
 function misfit({ kind, tensor }: Leaf, value: Tensor): string | null {
+  if (!(value instanceof Tensor)) return 'is no tensor';
   if (!sameShape(value.shape, tensor.shape) || isFloat(value.dtype) !== isFloat(tensor.dtype))
     return `${kind} ${describe(tensor)}, state ${describe(value)}`;
   if (value.storage.unreadable) return value.storage.unreadable.problem;

@@ -224,7 +224,10 @@ describe('to', () => {
     expect(model.steps.dtype).toBe('i32');
     optimizer.step();
     expect(model.parameters().map(numbers)).not.toEqual(exact);
-    expect(model.forward(x().cast('f64')).dtype).toBe('f64');
+    for (const p of before) p.grad = null;
+    model.forward(x().cast('f64')).square().sum().backward();
+    expect([...new Set(before.flatMap((p) => p.grad?.dtype ?? []))]).toEqual(['f64']);
+    expect(() => (model.embedding.grad = zeros([5, 3]))).toThrow('one dtype');
   });
   test('another backend, and back, at once or later', async () => {
     const model = new Model();

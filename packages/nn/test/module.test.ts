@@ -1,5 +1,5 @@
 /** Module trees: names, the training flag, saving and loading. */
-import { Dropout, Linear, Module, Parameter, RMSNorm, type LoadReport } from '@infinigrad/nn';
+import { Dropout, Linear, Module, Parameter, RMSNorm, StateError, type LoadReport } from '@infinigrad/nn';
 import { Key, ones, tensor, ValueError, zeros, type Tensor } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
 import { numbers } from './support.ts';
@@ -161,6 +161,34 @@ describe('stateDict and loadStateDict', () => {
     });
     expect(numbers(model.layers[0]!.proj.weight)).toEqual(numbers(new Model(2).layers[0]!.proj.weight));
     expect(numbers(model.layers[1]!.proj.bias!)).toEqual(numbers(new Model(1).layers[1]!.proj.bias!));
+  });
+
+  test('what is no tensor is refused by name', () => {
+    const { error } = load((state) => (state['scales.0'] = [1, 2] as never));
+    expect(error!.message).toContain('mismatched scales.0 (is no tensor)');
+  });
+
+  test('ignoreMismatched leaves out what does not fit, and reports it', () => {
+    const [model, state] = [new Model(1), new Model(2).stateDict()];
+    state['layers.0.proj.weight'] = zeros([3, 4]);
+    const { mismatched } = model.loadStateDict(state, { ignoreMismatched: true });
+    expect(mismatched).toEqual([
+      { name: 'layers.0.proj.weight', reason: 'parameter [3, 3] f64, state [3, 4] f32' },
+    ]);
+    expect(numbers(model.layers[0]!.proj.weight)).toEqual(numbers(new Model(1).layers[0]!.proj.weight));
+    expect(numbers(model.scales[0]!)).toEqual(numbers(state['scales.0']!));
+    expect(numbers(model.layers[1]!.proj.weight)).toEqual(numbers(new Model(2).layers[1]!.proj.weight));
+  });
+
+  test('the error holds the report', () => {
+    const { error } = load((state) => delete state['scales.0']);
+    expect(error).toBeInstanceOf(StateError);
+    expect((error as StateError).report).toEqual({
+      missing: ['scales.0'],
+      unexpected: [],
+      mismatched: [],
+      tied: [],
+    });
   });
 
   test('not strict: a shape that does not fit is still an error', () => {

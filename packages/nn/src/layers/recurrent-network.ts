@@ -164,8 +164,9 @@ export abstract class RecurrentNetwork extends Module {
       });
       return { output: output.squeeze(batchFirst ? 0 : 1), state: state.map((s) => s.squeeze(1)) };
     }
-    const steps = batchFirst ? x : x.transpose(0, 1);
-    const [batch, length] = steps.shape as readonly [number, number, number];
+    // Time first: the steps then lie one after the other.
+    const steps = batchFirst ? x.transpose(0, 1) : x;
+    const [length, batch] = steps.shape as readonly [number, number, number];
     if (length === 0) throw new ShapeError(kind, 'needs one step or more', { operands: [x] });
     const { mask, initialState, key } = call;
     this.checkMask(mask, x, batch, length);
@@ -198,7 +199,7 @@ export abstract class RecurrentNetwork extends Module {
       y = outputs.length === 1 ? outputs[0]! : concat(outputs, -1);
     }
     return {
-      output: batchFirst ? y : y.transpose(0, 1),
+      output: batchFirst ? y.transpose(0, 1) : y,
       state: Array.from({ length: states }, (_, i) => stack(ends.map((end) => end[i]!))),
     };
   }
@@ -211,7 +212,7 @@ export abstract class RecurrentNetwork extends Module {
       throw new ShapeError(kind, `the mask must be [${batch}, ${length}]`, { operands: [x, mask] });
   }
 
-  /** One layer, one way: x [batch, T, inputs]. */
+  /** One layer, one way: x [T, batch, inputs]. */
   private direction(
     x: Tensor,
     initial: readonly Tensor[],
@@ -219,25 +220,33 @@ export abstract class RecurrentNetwork extends Module {
     mask: Tensor | undefined,
     backwards: boolean,
   ): { readonly output: Tensor; readonly state: readonly Tensor[] } {
-    const [batch, length, inputs] = x.shape as readonly [number, number, number];
+    const [length, batch, inputs] = x.shape as readonly [number, number, number];
     // The inputs' share of all steps in one product.
-    const shares = affine(x.reshape([batch * length, inputs]), weights.weightIh, weights.biasIh).reshape([
-      batch,
-      length,
-      weights.weightIh.shape[0]!,
-    ]);
+    const shares = affine(x.reshape([length * batch, inputs]), weights.weightIh, weights.biasIh);
+    const each = halved(shares.reshape([length, batch, weights.weightIh.shape[0]!]));
     let state = initial;
     const outputs = new Array<Tensor>(length);
     for (let i = 0; i < length; i++) {
       const t = backwards ? length - 1 - i : i;
-      const next = this.step(shares.select(1, t), state, weights);
+      const next = this.step(each[t]!, state, weights);
       const counts = mask?.narrow(1, t, 1);
       const before = state;
       state = counts ? next.map((s, k) => counts.where(s, before[k]!)) : next;
       outputs[t] = counts ? counts.where(next[0]!, 0) : next[0]!;
     }
-    return { output: stack(outputs, 1), state };
+    return { output: stack(outputs), state };
   }
+}
+
+/**
+ * All slices along the first axis, by halves of halves: the gradient of a slice is zeros but for it, of the size of what it was cut
+ * from, so cutting them all from the whole would take time that grows with the square of their number.
+ */
+function halved(x: Tensor): Tensor[] {
+  const n = x.shape[0]!;
+  if (n === 1) return [x.squeeze(0)];
+  const half = n >> 1;
+  return [...halved(x.narrow(0, 0, half)), ...halved(x.narrow(0, half, n - half))];
 }
 
 /** The parts of the gates [batch, n · size], one after the other. */

@@ -136,7 +136,9 @@ rows['LSTM with dropout between layers'] = {
       return one;
     };
     const hidden = layer(0).forward(x!).output;
-    const kept = callKey.foldIn(1).bernoulli(0.5, hidden.shape).where(hidden.mul(2), 0);
+    // Drawn in the order of time.
+    const drawn = callKey.foldIn(1).bernoulli(0.5, [3, 2, 3]).transpose(0, 1);
+    const kept = drawn.where(hidden.mul(2), 0);
     return layer(1).forward(kept).output;
   },
 };
