@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,6 +9,7 @@ import type { TrainerState } from '@infinigrad/nn';
 import { Checkpoints } from '@infinigrad/nn/node';
 import { encodeSafetensors, Key } from '@infinigrad/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bundle } from './bundle.ts';
 import { makeTrainer, steps } from './killed-run.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'infinigrad-killed-'));
@@ -28,19 +28,7 @@ beforeAll(async () => {
     latest: () => Promise.resolve(null),
   });
   await trainer.fit();
-  // One file, so that a process begins in a fraction of a second.
-  const require = createRequire(import.meta.url);
-  const { build } = createRequire(require.resolve('tsx/package.json'))('esbuild') as {
-    build: (options: object) => Promise<unknown>;
-  };
-  await build({
-    entryPoints: [join(import.meta.dirname, 'killed-child.ts')],
-    outfile: child,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    conditions: ['@infinigrad/source'],
-  });
+  await bundle('killed-child.ts', child);
 }, 60_000);
 
 interface Kill {
