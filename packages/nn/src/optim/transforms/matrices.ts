@@ -1,5 +1,5 @@
 /** Transforms that look at a parameter as a whole: its norms, its rows and columns, its singular values. */
-import { ValueError, type Shape, type Tensor } from '@infinigrad/tensor';
+import { scope, ValueError, type Shape, type Tensor } from '@infinigrad/tensor';
 import { times } from '../wide.ts';
 import { checkNotNegative } from './momentum.ts';
 import type { GradientTransform } from './transform.ts';
@@ -125,9 +125,14 @@ export function orthogonalize(options: OrthogonalizeOptions = {}): GradientTrans
       const tall = matrix.shape[0]! > matrix.shape[1]!;
       let x = tall ? matrix.transpose(0, 1) : matrix;
       x = x.div(x.square().sum().sqrt().maximum(eps));
+      const next = (before: Tensor): Tensor => {
+        const gram = before.matmul(before.transpose(0, 1));
+        return before.mul(a).add(gram.mul(b).add(gram.matmul(gram).mul(c)).matmul(before));
+      };
+      // What an iteration makes on the way is given back before the next.
       for (let i = 0; i < iterations; i++) {
-        const gram = x.matmul(x.transpose(0, 1));
-        x = x.mul(a).add(gram.mul(b).add(gram.matmul(gram).mul(c)).matmul(x));
+        const before = x;
+        x = scope(() => next(before), { fuse: true });
       }
       return { update: (tall ? x.transpose(0, 1) : x).reshape(update.shape) };
     },
