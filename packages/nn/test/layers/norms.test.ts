@@ -163,6 +163,17 @@ describe('running statistics', () => {
     ]);
   });
 
+  test('with momentum 0 stay as they are, and with 1 are those of the last batch', () => {
+    const [still, quick] = [0, 1].map((momentum) => new nn.BatchNorm1d(3, { momentum, dtype }));
+    for (const layer of [still!, quick!]) [0, 1].forEach((i) => layer.forward(batch(i)));
+    expect([still!.runningMean!, still!.runningVar!].map(numbers)).toEqual([
+      [0, 0, 0],
+      [1, 1, 1],
+    ]);
+    expectNumbers(numbers(quick!.runningMean!), numbers(batch(1).mean(0)));
+    expectNumbers(numbers(quick!.runningVar!), numbers(batch(1).variance(0)));
+  });
+
   test('stay as they are in evaluation, and need no gradient', () => {
     const layer = new nn.BatchNorm1d(3, { dtype });
     layer.forward(batch(0).requireGrad());
