@@ -306,6 +306,23 @@ test('a bias of the caller is added to the scores, beside positions', () => {
   expect(numbers(own.forward(x, { bias: pairs }))).not.toEqual(numbers(own.forward(x)));
 });
 
+test.each(['f16', 'bf16'] as const)('in %s, in pieces too', (half) => {
+  const layer = new MultiHeadAttention(dim, {
+    key,
+    dtype: half,
+    numHeads: 4,
+    numKvHeads: 2,
+    causal: true,
+    rope: new RotaryEmbedding(2),
+  });
+  const x = normal([2, 6, dim], 1).cast(half);
+  const cache = new KeyValueCache();
+  const parts = [0, 1, 2, 3, 4, 5].map((t) => noGrad(() => layer.forward(x.narrow(1, t, 1), { cache })));
+  const y = layer.forward(x);
+  expect([y.dtype, cache.content!.keys.dtype]).toEqual([half, half]);
+  expectNumbers(numbers(concat(parts, 1)), numbers(y), half === 'f16' ? 2e-3 : 2e-2);
+});
+
 test('a cache that was filled in inferenceMode serves training too', () => {
   const layer = layerOf({ numHeads: 2, rope: new RotaryEmbedding(4) });
   const x = normal([2, 5, dim], 1);
