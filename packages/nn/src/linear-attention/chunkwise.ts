@@ -1,6 +1,7 @@
 /** A linear recurrence by chunks: pairs of tokens inside each, a state from one to the next. */
 import { concat, zeros, type Tensor } from '@infinigrad/tensor';
 import { fromStart, pairDecay, throughout, toEnd, type ChunkGates } from './decays.ts';
+import { partsOf } from './parts.ts';
 import type { Problem } from './problem.ts';
 import { unitLowerInverse } from './unit-inverse.ts';
 import { withinChunk } from './within-chunk.ts';
@@ -40,7 +41,8 @@ export function chunkwise(problem: Problem, chunkSize: number): { output: Tensor
   const entering = fromStart(gates, dtype);
   const writing = times(k, toEnd(gates, dtype)).transpose();
   const passing = throughout(gates, dtype);
-  const single = chunks === 1;
+  const slices = (x: Tensor): Tensor[] => partsOf(x, 2).map((part) => part.squeeze(2));
+  const kept = passing && slices(passing);
 
   let inside: Tensor;
   let states: Tensor;
@@ -52,12 +54,13 @@ export function chunkwise(problem: Problem, chunkSize: number): { output: Tensor
     const inverse = unitLowerInverse(decayed(k.mul(beta).matmul(k.transpose()), true));
     const fresh = inverse.matmul(v.mul(beta));
     const known = inverse.matmul(times(k.mul(beta), entering));
-    const erased = writing.matmul(known);
-    const added = writing.matmul(fresh);
-    ({ states, state } = walk(start, chunks, (s, n) => {
-      const kept = times(s, passing && passing.select(2, n));
-      return kept.sub(erased.select(2, n).matmul(s)).add(added.select(2, n));
-    }));
+    const erased = slices(writing.matmul(known));
+    const added = slices(writing.matmul(fresh));
+    ({ states, state } = walk(start, chunks, (s, n) =>
+      times(s, kept && kept[n]!)
+        .sub(erased[n]!.matmul(s))
+        .add(added[n]!),
+    ));
     const written = fresh.sub(known.matmul(states));
     inside = decayed(q.matmul(k.transpose())).matmul(written);
   } else {
@@ -66,11 +69,10 @@ export function chunkwise(problem: Problem, chunkSize: number): { output: Tensor
         ? withinChunk(q, k, v, gates.log, gates.run)
         : pairDecay(gates, size, q)(q.matmul(k.transpose())).matmul(v);
     const added = writing.matmul(v);
-    if (passing || single)
-      ({ states, state } = walk(start, chunks, (s, n) =>
-        times(s, passing && passing.select(2, n)).add(added.select(2, n)),
-      ));
-    else {
+    if (kept || chunks === 1) {
+      const parts = slices(added);
+      ({ states, state } = walk(start, chunks, (s, n) => times(s, kept && kept[n]!).add(parts[n]!)));
+    } else {
       // Nothing fades: the states are sums.
       const sums = concat([start.unsqueeze(2), added], 2).cumsum(2);
       states = sums.narrow(2, 0, chunks);

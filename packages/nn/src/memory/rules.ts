@@ -4,6 +4,7 @@
  * written once a segment.
  */
 import { bytesPerElement, concat, type Tensor } from '@infinigrad/tensor';
+import { partsOf } from '../linear-attention/parts.ts';
 
 /** The state of one layer's memory. Its size does not depend on how much has been read. */
 export type MemoryState = {
@@ -78,21 +79,26 @@ export function walkMemory(
   const added = keys.sum(-2);
   if (written && rules.prefixSums && decay === 1 && detachEvery === null)
     return summed(written, added, initial, segments);
+  const parts = (x: Tensor): Tensor[] => partsOf(x, 2).map((part) => part.squeeze(2));
+  const each = written
+    ? { written: parts(written) }
+    : { transposed: parts(transposed), values: parts(values), plainKeys: parts(plainKeys) };
+  const addedEach = parts(added);
   const before: MemoryState[] = [];
   let state = initial;
   for (let s = 0; s < segments; s++) {
     before.push(state);
     const { matrix, normalizer } = state;
     // Eq. (8): M += σ(K)ᵀ V. Eq. (9): M += σ(K)ᵀ (V - σ(K) M / (σ(K) z)). Both: z += Σ σ(K_t).
-    const increment = written
-      ? written.select(2, s)
-      : transposed
-          .select(2, s)
-          .matmul(values.select(2, s).sub(retrieveMemory(rules, plainKeys.select(2, s), matrix, normalizer)));
+    const increment = each.written
+      ? each.written[s]!
+      : each.transposed[s]!.matmul(
+          each.values[s]!.sub(retrieveMemory(rules, each.plainKeys[s]!, matrix, normalizer)),
+        );
     const decayed = (x: Tensor): Tensor => (decay === 1 ? x : x.mul(decay));
     state = {
       matrix: decayed(matrix).add(increment),
-      normalizer: decayed(normalizer).add(added.select(2, s)),
+      normalizer: decayed(normalizer).add(addedEach[s]!),
     };
     if (detachEvery !== null && (s + 1) % detachEvery === 0)
       state = { matrix: state.matrix.detach(), normalizer: state.normalizer.detach() };
