@@ -22,6 +22,23 @@ import { currentLevel, withoutGraph } from './transforms/levels.ts';
 import { onlyTensors, replaceTensors, tensorsIn } from './trees.ts';
 import { watcher } from './watcher.ts';
 
+let again = false;
+
+/** True while a checkpoint calls its function again: what is counted or averaged over calls has been counted before. */
+export function recomputing(): boolean {
+  return again;
+}
+
+function recomputed<T>(body: () => T): T {
+  const before = again;
+  again = true;
+  try {
+    return body();
+  } finally {
+    again = before;
+  }
+}
+
 /** What a function reads that it has not made: arguments, and what it captures. */
 class Inputs {
   readonly #scope: Scope;
@@ -166,7 +183,7 @@ export function checkpoint<A extends readonly unknown[], Y extends Tree>(
       if (sources.length === 0) return plain;
       const node = new CheckpointNode(
         sources,
-        inSurroundings(() => tensorsIn(f(...args))),
+        inSurroundings(() => recomputed(() => tensorsIn(f(...args)))),
         inputs.list(),
         tensorsIn(plain),
         differentiable,

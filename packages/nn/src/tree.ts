@@ -1,4 +1,5 @@
 /** What a module is made of: modules, parameters and buffers in its fields, by the paths that lead to them. */
+import { recomputing } from '@infinigrad/autograd';
 import { Tensor, ValueError } from '@infinigrad/tensor';
 import { ModuleBuffer, Parameter } from './parameter.ts';
 
@@ -55,10 +56,12 @@ export function standIn({ holder, key }: Place, value: Tensor): () => void {
 
 /**
  * Gives the buffer in a field of a module a new value, without history. Where `functionalCall` has put a tensor in its place, that
- * is replaced: the buffer itself stays as it is, and the function called finds the new value in `namedBuffers`.
+ * is replaced: the buffer itself stays as it is, and the function called finds the new value in `namedBuffers`. Where a checkpoint calls
+ * a layer again, nothing happens: the first call has done it.
  * @throws ValueError inside a vmap, where there is a value for every example, unless a tensor stands in for the buffer
  */
 export function updateBuffer(op: string, holder: object, key: string, value: Tensor): void {
+  if (recomputing()) return;
   const fields = holder as Record<string, unknown>;
   const buffer = fields[key];
   const now = value.detach();

@@ -1,5 +1,5 @@
 /** Norms over channels: PyTorch's numbers and running statistics, gradients, memory, functional use. */
-import { vmap } from '@infinigrad/autograd';
+import { checkpoint, grad, vmap } from '@infinigrad/autograd';
 import * as nn from '@infinigrad/nn';
 import { Key, ones, ShapeError, stack, tensor, ValueError, zeros, type Tensor } from '@infinigrad/tensor';
 import { expectAllClose } from '@infinigrad/tensor/testing';
@@ -195,6 +195,16 @@ describe('running statistics', () => {
     other.forward(batch(1));
     for (const [name, x] of other.namedBuffers()) expect(numbers(after[name]!), name).toEqual(numbers(x));
     expect(numbers(layer.runningMean!)).toEqual([0, 0, 0]);
+  });
+
+  test('count a batch once where a checkpoint calls the layer again', () => {
+    const [plain, again] = [new nn.BatchNorm1d(3, { dtype }), new nn.BatchNorm1d(3, { dtype })];
+    const gradient = (f: (x: Tensor) => Tensor): number[] =>
+      numbers(grad((x: Tensor) => f(x).mul(batch(1)).sum())(batch(0)));
+    const expected = gradient((x) => plain.forward(x));
+    expect(gradient(checkpoint((x: Tensor) => again.forward(x)))).toEqual(expected);
+    expect(again.buffers().map(numbers)).toEqual(plain.buffers().map(numbers));
+    expect(numbers(again.numBatchesTracked!)).toEqual([1]);
   });
 
   test('inside a vmap: refused where the layer would be changed, each its own in a functionalCall, free in evaluation', () => {
