@@ -12,6 +12,8 @@ export interface StepReport {
   /** Not read: `await report.loss.item()`. */
   readonly loss: Tensor;
   readonly metrics: Readonly<Record<string, Tensor>>;
+  /** What the loss function handed out, batch by batch. */
+  readonly aux: readonly unknown[];
   /** Of its batches together. */
   readonly weight: number;
   /** True where gradients of f16 overflowed and nothing was changed but the loss scale. */

@@ -1,15 +1,6 @@
 /** One training step: gradients of one batch or of several parts, and an update. */
-import {
-  InfinigradError,
-  keep,
-  NumericError,
-  scope,
-  Tensor,
-  ValueError,
-  type FloatDType,
-  type Key,
-} from '@infinigrad/tensor';
-import { noGrad } from '@infinigrad/autograd';
+import { InfinigradError, keep, NumericError, scope, Tensor, ValueError, type Key } from '@infinigrad/tensor';
+import { noGrad, stopGradient } from '@infinigrad/autograd';
 import type { Module } from '../module.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import type { MixedPrecision } from './precision.ts';
@@ -32,6 +23,8 @@ export interface LossWithMetrics {
   readonly loss: Tensor;
   /** Single numbers, averaged like the loss. */
   readonly metrics?: Readonly<Record<string, Tensor>>;
+  /** Whatever else is to be handed out, logits say: tensors in arrays and plain objects, without history. */
+  readonly aux?: unknown;
 }
 
 /** Synchronous: it builds the graph, and reads nothing. */
@@ -48,6 +41,8 @@ export interface TrainStepResult {
   /** The weighted mean over all parts, without history. */
   readonly loss: Tensor;
   readonly metrics: Readonly<Record<string, Tensor>>;
+  /** What the loss function handed out, part by part. */
+  readonly aux: readonly unknown[];
   /** Of all parts together. */
   readonly weight: number;
   /** True where gradients of f16 overflowed: nothing was changed but the loss scale. */
@@ -80,11 +75,13 @@ export function trainStep<M extends Module, B>(
       try {
         const losses: Tensor[] = [];
         const metrics: Readonly<Record<string, Tensor>>[] = [];
+        const aux: unknown[] = [];
         parts.forEach((batch, i) => {
           const context = contextOf(optimizer.stepCount, true, partKey(key, i, parts.length), precision);
           const f = (m: M): Tensor => {
             const made = parted(op, lossOf(m, batch, context));
             metrics.push(keep(detached(made.metrics)));
+            aux.push(keep(stopGradient(made.aux)));
             precision?.checkLoss(made.loss);
             return made.loss;
           };
@@ -98,6 +95,7 @@ export function trainStep<M extends Module, B>(
         return {
           loss: meanOf(losses, weights),
           metrics: meansOf(metrics, weights),
+          aux,
           weight: weights.reduce((a, b) => a + b, 0),
           skipped,
         };
@@ -178,6 +176,3 @@ function notFinite(error: unknown): NumericError | null {
   (made as InfinigradError & { cause?: unknown }).cause = error;
   return made;
 }
-
-/** Storage of 16 bits. */
-export type HalfStorage = Exclude<FloatDType, 'f32' | 'f64'>;

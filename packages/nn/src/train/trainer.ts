@@ -44,6 +44,8 @@ export class Trainer<M extends Module, B> {
   #epoch = 0;
   #asked = false;
   #savedStep = -1;
+  /** True where a step looks at its own loss. */
+  #readable = true;
   #best: Readonly<Record<string, Tensor>> | null = null;
   /** The last state that is known to be good, where steps cannot be looked at. */
   #good: TrainerState | null = null;
@@ -115,6 +117,7 @@ export class Trainer<M extends Module, B> {
   async *run(): AsyncGenerator<StepReport, void, undefined> {
     this.#asked = false;
     const { model } = this.#options;
+    this.#readable = model.parameters().every(({ backend }) => backend.synchronous);
     await this.#emit('start', { step: this.#step, steps: this.#steps, parameters: model.numParameters() });
     try {
       let last: StepReport | null = null;
@@ -177,11 +180,6 @@ export class Trainer<M extends Module, B> {
     const report = { ...counts, ...result, learningRate, gradNorm, seconds };
     await this.#emit('step', report);
     return report;
-  }
-
-  /** True where a step looks at its own loss. */
-  get #readable(): boolean {
-    return this.model.parameters().every(({ backend }) => backend.synchronous);
   }
 
   async #whatIsDue(report: StepReport): Promise<void> {

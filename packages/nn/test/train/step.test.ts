@@ -120,6 +120,25 @@ describe('trainStep', () => {
     trainStep(model, optimizer, spying, [{ x, y }], { key });
     expect(keys).toEqual([key.foldIn(0).words, true, 0, key.foldIn(1).words, true, 0, key.words, true, 1]);
   });
+  test('hands out what the loss function does, part by part, without history', () => {
+    const { model, x, y } = regression();
+    const optimizer = new SGD(model.parameters(), { learningRate: 0.1 });
+    const before = model.forward(x);
+    const loss: LossFunction<Linear, Batch> = (m, b) => {
+      const output = m.forward(b.x);
+      return { loss: mseLoss(output, b.y), aux: { outputs: [output], words: 'as they are' } };
+    };
+    const { aux } = trainStep(model, optimizer, loss, [
+      { x, y },
+      { x, y },
+    ]);
+    expect(aux).toHaveLength(2);
+    for (const { outputs, words } of aux as { outputs: [Tensor]; words: string }[]) {
+      expect([words, outputs[0].requiresGrad]).toEqual(['as they are', false]);
+      expect(numbers(outputs[0])).toEqual(numbers(before));
+    }
+    expect(trainStep(model, optimizer, squares, [{ x, y }]).aux).toEqual([undefined]);
+  });
   test('gives back all but what it returns, and forgets the gradients', () => {
     const model = new Network();
     const optimizer = new AdamW(model.parameters());
