@@ -1,6 +1,6 @@
 /** Adafactor: second moments as rows and columns, so that they take next to no memory. */
 import { ChainedOptimizer } from './chained.ts';
-import type { GroupSettings, Parameters, ResolvedGroup } from './groups.ts';
+import type { GroupSettings, OptimizerParameters, ResolvedGroup } from './groups.ts';
 import { fraction, isTruth, notNegative, positive, settingsFrom, type OptionsOf } from './settings.ts';
 import { addDecayedWeights, scaleByLearningRate } from './transforms/basic.ts';
 import { clipByRms, scaleByFactoredRms, scaleByParameterRms } from './transforms/matrices.ts';
@@ -43,7 +43,7 @@ const byRelativeStep: GradientTransform = {
  */
 export class Adafactor extends ChainedOptimizer<AdafactorSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
-  constructor(params: Parameters<AdafactorSettings>, options: OptionsOf<AdafactorSettings> = {}) {
+  constructor(params: OptimizerParameters<AdafactorSettings>, options: OptionsOf<AdafactorSettings> = {}) {
     const defaults: AdafactorSettings = {
       learningRate: 1e-2,
       decayPower: 0.8,

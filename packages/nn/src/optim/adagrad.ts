@@ -1,6 +1,6 @@
 /** Adagrad, RMSprop and Adadelta, as PyTorch's. */
 import { ChainedOptimizer } from './chained.ts';
-import type { GroupSettings, Parameters, ResolvedGroup } from './groups.ts';
+import type { GroupSettings, OptimizerParameters, ResolvedGroup } from './groups.ts';
 import { fraction, isTruth, notNegative, settingsFrom, type OptionsOf } from './settings.ts';
 import { addDecayedWeights, scaleByLearningRate } from './transforms/basic.ts';
 import { trace } from './transforms/momentum.ts';
@@ -23,7 +23,7 @@ export interface AdagradSettings extends GroupSettings {
 /** Divides by the root of all squares so far (Duchi, Hazan, Singer, JMLR 2011). */
 export class Adagrad extends ChainedOptimizer<AdagradSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
-  constructor(params: Parameters<AdagradSettings>, options: OptionsOf<AdagradSettings> = {}) {
+  constructor(params: OptimizerParameters<AdagradSettings>, options: OptionsOf<AdagradSettings> = {}) {
     const defaults = { learningRate: 1e-2, rateDecay: 0, weightDecay: 0, initial: 0, eps: 1e-10 };
     super(
       'Adagrad',
@@ -60,7 +60,7 @@ export interface RMSpropSettings extends GroupSettings {
 /** Divides by the root of a running mean of squares (Hinton, lecture 6e; centred: Graves, arXiv 1308.0850). */
 export class RMSprop extends ChainedOptimizer<RMSpropSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
-  constructor(params: Parameters<RMSpropSettings>, options: OptionsOf<RMSpropSettings> = {}) {
+  constructor(params: OptimizerParameters<RMSpropSettings>, options: OptionsOf<RMSpropSettings> = {}) {
     const defaults = {
       learningRate: 1e-2,
       decay: 0.99,
@@ -108,7 +108,7 @@ export interface AdadeltaSettings extends GroupSettings {
 /** Steps as long as the steps before (Zeiler, arXiv 1212.5701, Algorithm 1). */
 export class Adadelta extends ChainedOptimizer<AdadeltaSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
-  constructor(params: Parameters<AdadeltaSettings>, options: OptionsOf<AdadeltaSettings> = {}) {
+  constructor(params: OptimizerParameters<AdadeltaSettings>, options: OptionsOf<AdadeltaSettings> = {}) {
     const defaults = { learningRate: 1, decay: 0.9, eps: 1e-6, weightDecay: 0 };
     super(
       'Adadelta',

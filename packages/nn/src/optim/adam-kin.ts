@@ -1,6 +1,6 @@
 /** Kin of Adam: NAdam, RAdam, Adamax, and LAMB for large batches. */
 import { ChainedOptimizer } from './chained.ts';
-import type { Check, GroupSettings, Parameters, ResolvedGroup } from './groups.ts';
+import type { Check, GroupSettings, OptimizerParameters, ResolvedGroup } from './groups.ts';
 import { isTruth, notNegative, pairOfFractions, settingsFrom, type OptionsOf } from './settings.ts';
 import { scaleByAdam, scaleByAdamax, scaleByNAdam, scaleByRAdam } from './transforms/adam.ts';
 import { addDecayedWeights, scaleByLearningRate } from './transforms/basic.ts';
@@ -55,7 +55,7 @@ function withDecay(
 /** Adam with Nesterov's momentum (Dozat, ICLR workshop 2016), as PyTorch's. */
 export class NAdam extends ChainedOptimizer<NAdamSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
-  constructor(params: Parameters<NAdamSettings>, options: OptionsOf<NAdamSettings> = {}) {
+  constructor(params: OptimizerParameters<NAdamSettings>, options: OptionsOf<NAdamSettings> = {}) {
     const defaults = { ...common, decoupledWeightDecay: false, momentumDecay: 0.004 };
     super(
       'NAdam',
@@ -78,7 +78,7 @@ export class NAdam extends ChainedOptimizer<NAdamSettings> {
 /** Rectified Adam (Liu et al., arXiv 1908.03265, Algorithm 2), as PyTorch's: needs no warm-up. */
 export class RAdam extends ChainedOptimizer<RAdamSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
-  constructor(params: Parameters<RAdamSettings>, options: OptionsOf<RAdamSettings> = {}) {
+  constructor(params: OptimizerParameters<RAdamSettings>, options: OptionsOf<RAdamSettings> = {}) {
     const defaults = { ...common, learningRate: 1e-3, decoupledWeightDecay: false };
     super(
       'RAdam',
@@ -100,7 +100,7 @@ export class RAdam extends ChainedOptimizer<RAdamSettings> {
 /** Adam by the infinity norm (Kingma and Ba, arXiv 1412.6980, Algorithm 2), as PyTorch's. */
 export class Adamax extends ChainedOptimizer<AdamaxSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
-  constructor(params: Parameters<AdamaxSettings>, options: OptionsOf<AdamaxSettings> = {}) {
+  constructor(params: OptimizerParameters<AdamaxSettings>, options: OptionsOf<AdamaxSettings> = {}) {
     super('Adamax', params, settingsFrom<AdamaxSettings>('Adamax', common, options), checkCommon, options);
   }
 
@@ -112,7 +112,7 @@ export class Adamax extends ChainedOptimizer<AdamaxSettings> {
 /** Adam whose step is as long as the parameter, layer by layer (You et al., arXiv 1904.00962, Algorithm 2). */
 export class LAMB extends ChainedOptimizer<LAMBSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
-  constructor(params: Parameters<LAMBSettings>, options: OptionsOf<LAMBSettings> = {}) {
+  constructor(params: OptimizerParameters<LAMBSettings>, options: OptionsOf<LAMBSettings> = {}) {
     const defaults = { ...common, learningRate: 1e-3, eps: 1e-6, mostNorm: Infinity };
     super(
       'LAMB',

@@ -1,7 +1,7 @@
 /** Adam and AdamW, step for step as PyTorch's. */
 import { ops } from '@infinigrad/tensor';
 import { ChainedOptimizer } from './chained.ts';
-import type { GroupSettings, Parameters, ResolvedGroup, SettingsCheck } from './groups.ts';
+import type { GroupSettings, OptimizerParameters, ResolvedGroup, SettingsCheck } from './groups.ts';
 import type { ParameterUpdate, Updated } from './optimizer.ts';
 import { isTruth, notNegative, pairOfFractions, settingsFrom, type OptionsOf } from './settings.ts';
 import { scaleByAdam } from './transforms/adam.ts';
@@ -56,7 +56,7 @@ function fused(
 /** Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101). */
 export class AdamW extends ChainedOptimizer<AdamSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
-  constructor(params: Parameters<AdamSettings>, options: AdamWOptions = {}) {
+  constructor(params: OptimizerParameters<AdamSettings>, options: AdamWOptions = {}) {
     super(
       'AdamW',
       params,
@@ -79,7 +79,7 @@ export class AdamW extends ChainedOptimizer<AdamSettings> {
 /** Adam (Kingma and Ba, arXiv 1412.6980, Algorithm 1); weight decay is an L2 penalty, as in PyTorch. */
 export class Adam extends ChainedOptimizer<AdamSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
-  constructor(params: Parameters<AdamSettings>, options: AdamOptions = {}) {
+  constructor(params: OptimizerParameters<AdamSettings>, options: AdamOptions = {}) {
     super(
       'Adam',
       params,

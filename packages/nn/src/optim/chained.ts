@@ -1,7 +1,7 @@
 /** Optimizers that are chains of gradient transforms. */
 import { computeDType, type Tensor } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
-import type { GroupSettings, Parameters, ResolvedGroup } from './groups.ts';
+import type { GroupSettings, OptimizerParameters, ResolvedGroup } from './groups.ts';
 import { Optimizer, type OptimizerOptions, type ParameterUpdate, type Updated } from './optimizer.ts';
 import type { StateNumbers, StateSlots, StateTensors } from './states.ts';
 import { times, widened } from './wide.ts';
@@ -124,7 +124,7 @@ export class ChainOptimizer extends ChainedOptimizer<GroupSettings> {
    * @param transforms as `chain(...)` gives; most end with `scaleByLearningRate()`
    * @throws ValueError for no parameters, one named twice, or settings out of range
    */
-  constructor(params: Parameters<GroupSettings>, transforms: Chain, options: ChainOptions = {}) {
+  constructor(params: OptimizerParameters<GroupSettings>, transforms: Chain, options: ChainOptions = {}) {
     const { learningRate = 1e-3, name = 'ChainOptimizer' } = options;
     super(name, params, { learningRate }, () => {}, options);
     this.#transforms = transforms;

@@ -23,7 +23,7 @@ export type ResolvedGroup<S extends GroupSettings = AdamSettings> = S & {
 };
 
 /** What optimizers are made over: parameters, or groups of them. */
-export type Parameters<S extends GroupSettings> = Iterable<Parameter> | readonly ParameterGroup<S>[];
+export type OptimizerParameters<S extends GroupSettings> = Iterable<Parameter> | readonly ParameterGroup<S>[];
 
 /** Throws a ValueError that names the group where the condition does not hold. */
 export type Check = (holds: boolean, problem: string) => void;
@@ -34,7 +34,7 @@ export type SettingsCheck<S extends GroupSettings> = { look(settings: S, check: 
 /** @throws ValueError for no parameters, one named twice, or settings out of range */
 export function resolveGroups<S extends GroupSettings>(
   op: string,
-  params: Parameters<S>,
+  params: OptimizerParameters<S>,
   defaults: S,
   checkOwn: SettingsCheck<S>,
 ): ResolvedGroup<S>[] {

@@ -1,7 +1,7 @@
 /** Optimizers, gradient transforms, schedules, clipping. */
 export { Optimizer, type OptimizerOptions, type ParameterUpdate, type Updated } from './optimizer.ts';
 export type { OptimizerState, StateNumbers, StateSlots, StateTensors, TensorSlot } from './states.ts';
-export type { GroupSettings, ParameterGroup, Parameters, ResolvedGroup } from './groups.ts';
+export type { GroupSettings, ParameterGroup, OptimizerParameters, ResolvedGroup } from './groups.ts';
 export type { OptionsOf } from './settings.ts';
 export * as transforms from './transforms/index.ts';
 export { ChainOptimizer, ChainedOptimizer, type ChainOptions } from './chained.ts';

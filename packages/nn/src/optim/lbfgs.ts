@@ -16,7 +16,7 @@ import {
   type DType,
 } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
-import type { GroupSettings, Parameters } from './groups.ts';
+import type { GroupSettings, OptimizerParameters } from './groups.ts';
 import { Optimizer, type OptimizerState, type Updated } from './optimizer.ts';
 import { notNegative, positive, settingsFrom } from './settings.ts';
 import type { Schedule } from './schedules/schedule.ts';
@@ -73,7 +73,7 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
   #history: History | null = null;
 
   /** @throws ValueError for no parameters, one named twice, several groups, or settings out of range */
-  constructor(params: Parameters<LBFGSSettings>, options: LBFGSOptions = {}) {
+  constructor(params: OptimizerParameters<LBFGSSettings>, options: LBFGSOptions = {}) {
     const { maxIterations = 20 } = options;
     const defaults: LBFGSSettings = {
       learningRate: 1,

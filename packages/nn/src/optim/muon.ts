@@ -1,7 +1,7 @@
 /** Muon: momentum, orthogonalized; for the matrices of hidden layers. */
 import { ShapeError } from '@infinigrad/tensor';
 import { ChainedOptimizer } from './chained.ts';
-import type { GroupSettings, Parameters, ResolvedGroup } from './groups.ts';
+import type { GroupSettings, OptimizerParameters, ResolvedGroup } from './groups.ts';
 import { finite, fraction, isTruth, notNegative, settingsFrom, type OptionsOf } from './settings.ts';
 import { addDecayedWeights, scaleByLearningRate } from './transforms/basic.ts';
 import { orthogonalize, scaleByShape, type MuonAdjustment } from './transforms/matrices.ts';
@@ -49,7 +49,7 @@ export class Muon extends ChainedOptimizer<MuonSettings> {
    * @throws ValueError for no parameters, one named twice, or settings out of range
    * @throws ShapeError for a parameter of rank 0 or 1
    */
-  constructor(params: Parameters<MuonSettings>, options: OptionsOf<MuonSettings> = {}) {
+  constructor(params: OptimizerParameters<MuonSettings>, options: OptionsOf<MuonSettings> = {}) {
     const defaults: MuonSettings = {
       learningRate: 1e-3,
       weightDecay: 0.1,

@@ -10,7 +10,7 @@ import {
   resolveGroups,
   withOwn,
   type GroupSettings,
-  type Parameters,
+  type OptimizerParameters,
   type ResolvedGroup,
   type SettingsCheck,
 } from './groups.ts';
@@ -78,7 +78,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
   protected constructor(
     op: string,
-    params: Parameters<S>,
+    params: OptimizerParameters<S>,
     defaults: S,
     check: SettingsCheck<S>,
     options: OptimizerOptions,

@@ -1,7 +1,7 @@
 /** Schedule-free AdamW: averages its iterates, so that no learning-rate schedule has to know when training ends. */
 import { computeDType, ValueError, type Tensor } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
-import type { GroupSettings, Parameters } from './groups.ts';
+import type { GroupSettings, OptimizerParameters } from './groups.ts';
 import { Optimizer, type OptimizerState, type ParameterUpdate, type Updated } from './optimizer.ts';
 import { notNegative, settingsFrom, pairOfFractions, type OptionsOf } from './settings.ts';
 import type { StateSlots } from './states.ts';
@@ -33,7 +33,10 @@ export class ScheduleFreeAdamW extends Optimizer<ScheduleFreeSettings> {
   #training = true;
 
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
-  constructor(params: Parameters<ScheduleFreeSettings>, options: OptionsOf<ScheduleFreeSettings> = {}) {
+  constructor(
+    params: OptimizerParameters<ScheduleFreeSettings>,
+    options: OptionsOf<ScheduleFreeSettings> = {},
+  ) {
     const defaults: ScheduleFreeSettings = {
       learningRate: 2.5e-3,
       betas: [0.9, 0.999],

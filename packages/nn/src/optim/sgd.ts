@@ -1,6 +1,6 @@
 /** Stochastic gradient descent with momentum, and Lion, which takes only the sign of it. */
 import { ChainedOptimizer } from './chained.ts';
-import type { GroupSettings, Parameters, ResolvedGroup } from './groups.ts';
+import type { GroupSettings, OptimizerParameters, ResolvedGroup } from './groups.ts';
 import { finite, isTruth, notNegative, pairOfFractions, settingsFrom, type OptionsOf } from './settings.ts';
 import { addDecayedWeights, scaleByLearningRate } from './transforms/basic.ts';
 import { scaleByLion, trace } from './transforms/momentum.ts';
@@ -22,7 +22,7 @@ export interface SGDSettings extends GroupSettings {
 /** Stochastic gradient descent, with PyTorch's momentum: the learning rate is outside of it. */
 export class SGD extends ChainedOptimizer<SGDSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
-  constructor(params: Parameters<SGDSettings>, options: OptionsOf<SGDSettings> = {}) {
+  constructor(params: OptimizerParameters<SGDSettings>, options: OptionsOf<SGDSettings> = {}) {
     const defaults = { learningRate: 1e-3, momentum: 0, dampening: 0, nesterov: false, weightDecay: 0 };
     super(
       'SGD',
@@ -61,7 +61,7 @@ export interface LionSettings extends GroupSettings {
 /** Lion: steps by the sign of an interpolation of gradient and momentum (Chen et al., arXiv 2302.06675, Algorithm 2). */
 export class Lion extends ChainedOptimizer<LionSettings> {
   /** @throws ValueError for no parameters, one named twice, or settings out of range */
-  constructor(params: Parameters<LionSettings>, options: OptionsOf<LionSettings> = {}) {
+  constructor(params: OptimizerParameters<LionSettings>, options: OptionsOf<LionSettings> = {}) {
     const defaults: LionSettings = { learningRate: 1e-4, betas: [0.9, 0.99], weightDecay: 0 };
     super(
       'Lion',
