@@ -2,6 +2,7 @@
 import { fromData, registerBackend, scope, setBackend } from '@infinigrad/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { GpuBackend } from '../../src/backends/gpu/backend.ts';
+import { Source } from '../../src/backends/gpu/source.ts';
 import { cases, conform } from './conform.ts';
 import { PretendDevice } from './pretend.ts';
 
@@ -32,4 +33,31 @@ it('lets the GPU catch up where nothing is read: memory that is given back is th
   await x.add(1).data();
   expect(device.drains).toBeGreaterThan(1000 / 40);
   expect(device.drains).toBeLessThan(100);
+});
+
+describe('indices are taken apart rightly', () => {
+  /** The spacing of f32 at a number from 1 on. */
+  const ulp = (x: number): number => 2 ** (Math.floor(Math.log2(x)) - 23);
+
+  it.each([2, 3, 4, 5, 7, 9, 10, 49, 64, 100, 768, 1000, 4096])('by %d', (size) => {
+    const source = new Source();
+    const { quotient, rest } = source.split('a0', size);
+    const { source: text } = source.program(`${quotient} + ${rest} * 0`, [1]);
+    const { source: both } = source.program(rest, [1]);
+    const run = (body: string, floor: (x: number) => number): ((index: number) => number) =>
+      new Function('Math', `return ${body.replace('function ()', 'function (a0)')}`)({ floor });
+    const last = 2 ** 24 - 1;
+    const around = [0, 1, size - 1, size, 3 * size, last - size, last].flatMap((i) => [i - 1, i, i + 1]);
+    const random = Array.from({ length: 200 }, (_, i) => Math.floor((Math.sin(i) * 0.5 + 0.5) * last));
+    for (const off of [0, -2.5, 2.5]) {
+      // Quotients are off, products are not.
+      const floor = (x: number): number =>
+        Math.floor(Number.isInteger(Math.log2(size)) || x < 1 ? x : Math.fround(x + off * ulp(x)));
+      const [q, r] = [run(text, floor), run(both, floor)];
+      for (const i of [...around, ...random].filter((index) => index >= 0 && index <= last)) {
+        expect([i, q(i)]).toEqual([i, Math.floor(i / size)]);
+        expect([i, r(i)]).toEqual([i, i % size]);
+      }
+    }
+  });
 });

@@ -24,6 +24,7 @@ const traps: readonly Held[] = [
     trap: '2: quotients of whole numbers may be rounded the wrong way',
     by: [
       [values, 'divides whole numbers exactly'],
+      ['pretend.test.ts', 'indices are taken apart rightly'],
       [pretend, 'quotient: (x: number, y: number) => Math.floor(x / y) + slip[division]'],
     ],
   },

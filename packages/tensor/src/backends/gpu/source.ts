@@ -106,15 +106,22 @@ export class Source {
   }
 
   /**
-   * Quotient and remainder of whole numbers by a size. Division may round the wrong way on a GPU: the quotient is put
-   * right afterwards.
+   * Quotient and remainder of whole numbers by a size. Products by powers of two are exact. Division may be off by 2.5
+   * units in the last place: of whole numbers below 2²⁴ by one when it is rounded down, by two where they are divided by 3;
+   * the quotient is put right afterwards.
    */
   split(index: string, size: number): { quotient: string; rest: string } {
     if (size === 1) return { quotient: index, rest: '0' };
+    if (Number.isInteger(Math.log2(size))) {
+      const quotient = this.value(`Math.floor(${index} * ${1 / size})`);
+      return { quotient, rest: this.value(`${index} - ${quotient} * ${size}`) };
+    }
     const q = this.variable(`Math.floor(${index} / ${size})`);
     const r = this.variable(`${index} - ${q} * ${size}`);
-    this.#lines.push(`if (${r} < 0) { ${q} = ${q} - 1; ${r} = ${r} + ${size}; }`);
-    this.#lines.push(`if (${r} >= ${size}) { ${q} = ${q} + 1; ${r} = ${r} - ${size}; }`);
+    for (let off = size === 3 ? 2 : 1; off > 0; off--) {
+      this.#lines.push(`if (${r} < 0) { ${q} = ${q} - 1; ${r} = ${r} + ${size}; }`);
+      this.#lines.push(`if (${r} >= ${size}) { ${q} = ${q} + 1; ${r} = ${r} - ${size}; }`);
+    }
     return { quotient: q, rest: r };
   }
 
