@@ -20,6 +20,7 @@ const project = (name: string, root: string, include: string) => ({
     environment: 'node' as const,
     include: [include],
     testTimeout: 120_000,
+    hookTimeout: 120_000,
     setupFiles: [setup],
   },
 });
