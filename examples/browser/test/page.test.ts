@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium, missing } from '../../../browser/test/chromium.ts';
-import { bundle, serve } from '../../../browser/test/serve.ts';
+import { bundle, serve, type Bundle } from '../../../browser/test/serve.ts';
 
 if (missing) console.log(missing);
 
@@ -22,22 +22,25 @@ const gpus = ['webgpu', 'webgl2'] as const;
 const all = ['wasm', ...gpus, 'js'] as const;
 type Name = (typeof all)[number];
 
-const steps = 12;
+const steps = 10;
 const narrow = 340;
 /**
- * How far a loss may be from that of wasm, relatively: 32 roundings of f32. A loss is a mean over some sixty tokens of sums
+ * How far a loss may be from that of wasm, relatively: 32 roundings of f32. A loss is a mean over a hundred tokens of sums
  * over 36 classes, of which backends add up the terms in different orders; what comes of that in a few steps is one or two
- * units in the last place (at most 1e-6 of 4.8 in 40 steps). A real fault, as in a learning rate, shows in the third digit.
+ * units in the last place (at most 1e-6 was seen in 60 steps, of losses from 4.8 down). A real fault shows: a learning rate
+ * that is a thousandth too high is seventeen times as far off.
  */
 const tolerance = 32 * 2 ** -24;
 
-describe.skipIf(missing !== null)('the page', () => {
+describe.skipIf(missing !== null)('the page', { timeout: 240_000 }, () => {
   let browser: Browser;
   let server: Server;
   let url: string;
+  let files: Bundle;
 
   beforeAll(async () => {
-    ({ url, server } = await serve(await bundle(resolve(import.meta.dirname, '..'))));
+    files = await bundle(resolve(import.meta.dirname, '..'));
+    ({ url, server } = await serve(files));
     browser = await launchChromium(software);
   }, 120_000);
 
@@ -48,6 +51,8 @@ describe.skipIf(missing !== null)('the page', () => {
 
   interface Visit {
     readonly width?: number;
+    /** Where it is served. */
+    readonly from?: string;
     /** Errors on the console that have to come. */
     readonly expected?: RegExp;
   }
@@ -56,7 +61,7 @@ describe.skipIf(missing !== null)('the page', () => {
   async function visit(
     query: string,
     body: (page: Page) => Promise<void>,
-    { width = 1000, expected }: Visit = {},
+    { width = 1000, from = url, expected }: Visit = {},
   ): Promise<void> {
     const page = await browser.newPage({ viewport: { width, height: 900 } });
     const errors: string[] = [];
@@ -74,7 +79,7 @@ describe.skipIf(missing !== null)('the page', () => {
       }).observe({ type: 'layout-shift', buffered: true });
     });
     try {
-      await page.goto(`${url}/isolated/?${query}`);
+      await page.goto(`${from}/isolated/?${query}`);
       await ended(page, 'Ready.');
       await body(page);
       expect(await page.evaluate(() => (globalThis as unknown as { shifts: string[] }).shifts)).toEqual([]);
@@ -88,7 +93,7 @@ describe.skipIf(missing !== null)('the page', () => {
     page.waitForFunction(
       (start) => document.querySelector('#status')!.textContent.startsWith(start),
       status,
-      { timeout: 100_000 },
+      { timeout: 200_000 },
     );
   const choose = async (page: Page, names: readonly Name[]): Promise<void> => {
     for (const name of all)
@@ -185,9 +190,9 @@ describe.skipIf(missing !== null)('the page', () => {
         expect(await result(page, name, 0)).toMatch(/^done \(\d+\.\d s, in a worker\)$/);
         expect(await result(page, name, 1)).toBe(String(steps));
         expect(await result(page, name, 2)).toMatch(/^[\d,]+$/);
-        // Tried at 1× and 4×; what is right of sixteen.
+        // Of sixteen passkeys.
+        expect(await result(page, name, 4)).toMatch(/^\d+ %$/);
         expect(await result(page, name, 4)).toBe(await result(page, 'wasm', 4));
-        expect(await result(page, name, 5)).toMatch(/^\d+ %$/);
       }
       console.log(
         `on a CPU that stands in for a GPU: ${(await page.locator('#results tbody').innerText()).replaceAll('\t', ' ').replaceAll('\n', '; ')}`,
@@ -257,6 +262,33 @@ describe.skipIf(missing !== null)('the page', () => {
       },
       { expected: /^gpu\.js \[webgpu\]: .* is associated with \[Device\]/ },
     ));
+
+  it('trains on the page what its workers have no way to', async () => {
+    const without = 'delete WorkerNavigator.prototype.gpu; delete globalThis.OffscreenCanvas;';
+    const poorer = [...files].map(
+      ([name, content]) => [name, name.includes('worker') ? without + String(content) : content] as const,
+    );
+    expect(poorer.filter(([, content]) => String(content).startsWith(without))).toHaveLength(1);
+    const other = await serve(new Map(poorer));
+    const body = async (page: Page): Promise<void> => {
+      const found = await foundOf(page);
+      expect(found.webgpu).toMatch(/swiftshader · on this page$/);
+      expect(found.webgl2).toMatch(/SwiftShader.* · on this page$/);
+      expect(found.wasm).toMatch(/threads$/);
+      await choose(page, ['wasm', 'webgpu']);
+      await page.click('#start');
+      await ended(page, 'Done.');
+      expect(await result(page, 'wasm', 0)).toMatch(/in a worker\)$/);
+      expect(await result(page, 'webgpu', 0)).toMatch(/on this page\)$/);
+      const [[, wasm, webgpu]] = (await lossesOf(page)) as [[number, number, number]];
+      expect(Math.abs(webgpu - wasm)).toBeLessThan(tolerance * wasm);
+    };
+    try {
+      await visit('force=1&size=tiny&steps=1', body, { from: other.url });
+    } finally {
+      other.server.close();
+    }
+  });
 
   it('fits a narrow screen; and trains on the page itself where it has to, and lets it breathe', () =>
     visit(
