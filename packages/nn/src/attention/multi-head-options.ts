@@ -48,7 +48,10 @@ export interface MultiHeadAttentionOptions {
 export interface MultiHeadAttentionInputs {
   /** What keys and values are made of, [batch, S, kvDim] (or [S, kvDim]). Default: x itself. */
   readonly context?: Tensor | undefined;
-  /** Which tokens a token may see: a mask, or bool that broadcasts to [batch, numHeads, T, S]. One that sees none gets zeros. */
+  /**
+   * Which tokens a token may see: a mask, or bool that broadcasts to [batch, numHeads, T, S]. One that sees none gets
+   * zeros. With a cache the keys are those it keeps and those of this call.
+   */
   readonly mask?: AttentionMask | Tensor | null | undefined;
   /** Added to the scores, broadcasts to [batch, numHeads, T, S]: positions or pairs that the caller has numbers for. */
   readonly bias?: Tensor | null | undefined;

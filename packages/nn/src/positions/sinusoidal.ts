@@ -1,6 +1,17 @@
 /** Sinusoidal positions ("Attention Is All You Need", arXiv 1706.03762, section 3.5). */
-import { fromData, ValueError, type CreationOptions, type Tensor } from '@infinigrad/tensor';
+import {
+  concat,
+  fromData,
+  ShapeError,
+  stack,
+  ValueError,
+  type CreationOptions,
+  type FloatDType,
+  type Tensor,
+} from '@infinigrad/tensor';
 import { checkSizes } from '../init.ts';
+import { Module } from '../module.ts';
+import { checkPositions, knownPositions, type Positions } from './positions.ts';
 
 export interface SinusoidalOptions extends CreationOptions {
   /** Default 10000. */
@@ -43,4 +54,56 @@ export function sinusoidalPositions(
     }
   });
   return fromData(data, [list.length, dim], { dtype: 'f32', ...options });
+}
+
+/** Adds sinusoidal positions to the vectors of tokens; nothing is learned. */
+export class SinusoidalPositions extends Module {
+  readonly dim: number;
+  readonly base: number;
+  readonly layout: 'interleaved' | 'halves';
+
+  /** @param dim even; options as in `sinusoidalPositions` */
+  constructor(
+    dim: number,
+    { base = 10000, layout = 'interleaved' }: Pick<SinusoidalOptions, 'base' | 'layout'> = {},
+  ) {
+    super();
+    sinusoidalPositions(1, dim, { base, layout });
+    this.dim = dim;
+    this.base = base;
+    this.layout = layout;
+  }
+
+  /**
+   * @param x [..., T, dim], or [batch, T, dim] where positions are of each row
+   * @throws ShapeError, DTypeError, ValueError for vectors and positions that do not fit
+   */
+  forward(x: Tensor, positions: Positions = 0): Tensor {
+    const { dim } = this;
+    if (x.rank < 2 || x.shape.at(-1) !== dim)
+      throw new ShapeError('SinusoidalPositions', `needs [..., T, ${dim}]`, { operands: [x] });
+    const length = x.shape.at(-2)!;
+    checkPositions('SinusoidalPositions', positions, length, x.rank === 3 ? x.shape[0]! : null);
+    const known = knownPositions(positions, length);
+    if (!known) return x.add(this.#computed(positions as Tensor, x.dtype as FloatDType));
+    const { dtype, backend } = x;
+    const { base, layout } = this;
+    const vectors = sinusoidalPositions([...known.numbers], dim, { base, layout, dtype, backend });
+    return x.add(vectors.reshape([...known.shape, dim]));
+  }
+
+  /** Where positions cannot be read at once: on their backend. */
+  #computed(positions: Tensor, dtype: FloatDType): Tensor {
+    const half = this.dim / 2;
+    const frequencies = Float64Array.from({ length: half }, (_, i) => this.base ** (-i / half));
+    const { backend } = positions;
+    const angles = positions
+      .cast(dtype)
+      .unsqueeze(-1)
+      .mul(fromData(frequencies, [half], { dtype, backend }));
+    const parts = [angles.sin(), angles.cos()];
+    return this.layout === 'halves'
+      ? concat(parts, -1)
+      : stack(parts, -1).reshape([...positions.shape, this.dim]);
+  }
 }

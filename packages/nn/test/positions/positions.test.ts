@@ -13,6 +13,7 @@ import {
   ropeFrequencies,
   RotaryEmbedding,
   sinusoidalPositions,
+  SinusoidalPositions,
   TransformerXLPositions,
   type RopeScaling,
 } from '@infinigrad/nn';
@@ -63,6 +64,30 @@ layersConform('positions', {
         body: () => new LearnedPositions(0, 3, { key }),
         type: ValueError,
         says: 'maxLength',
+      },
+    },
+  },
+  SinusoidalPositions: {
+    make: () => new SinusoidalPositions(4, { base: 100 }),
+    inputs: (k) => [k.normal([2, 3, 4], { dtype })],
+    forward: (module: SinusoidalPositions, [x]) => module.forward(x!, [-1, 7]),
+    naive: (_, [x]) =>
+      numbers(x!).map((value, n) => {
+        const position = [0, 0, 1, 7, 8, 9][Math.floor(n / 4)]!;
+        const angle = n % 4 < 2 ? position : position / 10;
+        return value + (n % 2 === 0 ? Math.sin(angle) : Math.cos(angle));
+      }),
+    errors: {
+      'an odd width': { body: () => new SinusoidalPositions(3), type: ValueError, says: 'even' },
+      'another width': {
+        body: () => new SinusoidalPositions(4).forward(zeros([2, 6])),
+        type: ShapeError,
+        says: 'SinusoidalPositions: needs [..., T, 4]: [2, 6] f32',
+      },
+      'positions of another number': {
+        body: () => new SinusoidalPositions(4).forward(zeros([2, 4]), tensor([1], { dtype: 'i32' })),
+        type: ShapeError,
+        says: 'positions must be [2]',
       },
     },
   },
@@ -165,6 +190,47 @@ describe('sinusoidalPositions', () => {
         },
       ),
     ));
+  test.each(['interleaved', 'halves'] as const)(
+    'added to tokens, also where positions cannot be read at once, %s',
+    (layout) => {
+      const module = new SinusoidalPositions(6, { layout });
+      const x = normal([2, 3, 6], 1);
+      const waiting = x.backend as { synchronous: boolean };
+      for (const positions of [
+        tensor([4, 0, 9], { dtype: 'i32' }),
+        tensor(
+          [
+            [4, 0, 9],
+            [1, 2, 3],
+          ],
+          { dtype: 'i32' },
+        ),
+      ]) {
+        const rows =
+          positions.rank === 1
+            ? [
+                [4, 0, 9],
+                [4, 0, 9],
+              ]
+            : [
+                [4, 0, 9],
+                [1, 2, 3],
+              ];
+        const expected = numbers(
+          x.add(sinusoidalPositions(rows.flat(), 6, { layout, dtype }).reshape([2, 3, 6])),
+        );
+        expectNumbers(numbers(module.forward(x, positions)), expected);
+        waiting.synchronous = false;
+        let y: Tensor;
+        try {
+          y = module.forward(x, positions);
+        } finally {
+          waiting.synchronous = true;
+        }
+        expectNumbers(numbers(y), expected);
+      }
+    },
+  );
   test('a number of them counts from 0', () =>
     expect(numbers(sinusoidalPositions(3, 4))).toEqual(numbers(sinusoidalPositions([0, 1, 2], 4))));
   test('errors', () => {
