@@ -28,7 +28,36 @@ const ids = tensor(
   { dtype: 'i32' },
 );
 
+/** Cases of an older form, where parameters are among the inputs. */
+const older = fixture<Record<string, Omit<TwinCase, 'state'>>>('layers');
+const olderTwin = (name: string, ...inputs: string[]) => {
+  const { inputs: all, ...rest } = older[name]!;
+  const pick = (wanted: boolean) =>
+    Object.fromEntries(Object.entries(all).filter(([key]) => inputs.includes(key) === wanted));
+  return { name, case: { ...rest, inputs: pick(true), state: pick(false) } };
+};
+
 layersConform('layers of one tensor or two', {
+  Linear: {
+    make: (options) => new nn.Linear(6, 4, options),
+    inputs: normal([2, 6]),
+    twins: [olderTwin('linear', 'x')],
+  },
+  RMSNorm: {
+    make: (options) => new nn.RMSNorm(6, { dtype: options.dtype, eps: 1e-3 }),
+    inputs: normal([2, 6]),
+    twins: [olderTwin('rmsNorm', 'x')],
+  },
+  LayerNorm: {
+    make: (options) => new nn.LayerNorm(6, { dtype: options.dtype, eps: 1e-3 }),
+    inputs: normal([2, 6]),
+    twins: [olderTwin('layerNorm', 'x')],
+  },
+  Embedding: {
+    make: (options) => new nn.Embedding(5, 3, options),
+    inputs: () => [ids],
+    naive: ({ weight }, [x]) => numbers(x!).flatMap((id) => numbers(weight!).slice(3 * id, 3 * id + 3)),
+  },
   Bilinear: {
     make: (options) => new nn.Bilinear(3, 4, 5, options),
     inputs: (k) => [k.normal([2, 3], { dtype }), k.foldIn(1).normal([2, 4], { dtype })],
