@@ -147,6 +147,8 @@ function check(
   const floating = [...operands, ...(decay ? [decay] : []), ...(beta ? [beta] : [])];
   if (!floating.every((x) => isFloat(x.dtype)))
     throw new DTypeError(op, 'needs floating-point tensors', { operands: floating });
+  if (k.dtype !== q.dtype || v.dtype !== q.dtype)
+    throw new DTypeError(op, 'q, k and v must have one dtype', { operands });
   const [batch, heads, length, dk] = q.shape as readonly [number, number, number, number];
   const lead = [batch, heads, length];
   if (beta && !sameShape(beta.shape, lead))

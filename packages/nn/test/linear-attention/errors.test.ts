@@ -43,6 +43,7 @@ const rows: readonly (readonly [string, () => unknown, new (...args: never[]) =>
     'retention: needs q and k',
   ],
   ['integers', () => linearAttention(q.cast('i32'), q, v), DTypeError, 'needs floating-point tensors'],
+  ['two dtypes', () => linearAttention(q, q, v.cast('f64')), DTypeError, 'q, k and v must have one dtype'],
   [
     'integer gates',
     () => gatedLinearAttention(q, q, v, perToken.cast('i32')),
