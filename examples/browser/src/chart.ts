@@ -16,7 +16,8 @@ export interface Axes {
 }
 
 const height = 340;
-const margin = { left: 52, right: 14, top: 42, bottom: 46 };
+const sides = { left: 52, right: 14, bottom: 46 };
+const legendRow = 22;
 
 /** 0, and further multiples of 1, 2 or 5 · 10ⁿ: about `count` of them, the last at `max` or beyond. */
 export function ticks(max: number, count: number): number[] {
@@ -39,11 +40,22 @@ function strokeOf({ name }: Curve, i: number, curves: number): string {
   return `stroke: var(--${name}); stroke-width: ${i === 0 && curves > 1 ? 7 : 2.5}px${dashes}`;
 }
 
-/** Room for a label of the legend and its line. */
-const legendItem = (label: string): number => 66 + 7 * label.length;
+/** Where each label of the legend begins: in rows as wide as `width`. */
+function legendPlaces(curves: readonly Curve[], width: number): { x: number; row: number }[] {
+  let [x, row] = [0, 0];
+  return curves.map(({ label }) => {
+    const needs = 62 + 7 * label.length;
+    if (x > 0 && x + needs > width) [x, row] = [0, row + 1];
+    const place = { x, row };
+    x += needs;
+    return place;
+  });
+}
 
 export function drawChart(chart: SVGSVGElement, curves: readonly Curve[], axes: Axes): void {
   const width = Math.max(280, chart.clientWidth);
+  const places = legendPlaces(curves, width - sides.left - sides.right);
+  const margin = { ...sides, top: 20 + legendRow * (1 + Math.max(0, ...places.map(({ row }) => row))) };
   const all = curves.flatMap(({ points }) => points);
   const most = (i: 0 | 1): number => all.reduce((top, point) => Math.max(top, point[i]), 0);
   const yTicks = ticks(most(1) || 4, 5);
@@ -89,11 +101,12 @@ export function drawChart(chart: SVGSVGElement, curves: readonly Curve[], axes: 
       'g',
       { class: 'legend' },
       ...curves.flatMap((curve, i) => {
-        const at = left + curves.slice(0, i).reduce((sum, { label }) => sum + legendItem(label), 0);
-        const line = { x1: at, x2: at + 36, y1: 20, y2: 20 };
+        const at = left + places[i]!.x;
+        const middle = 20 + legendRow * places[i]!.row;
+        const line = { x1: at, x2: at + 36, y1: middle, y2: middle };
         return [
           svg('line', { ...line, style: strokeOf(curve, i, curves.length) }),
-          text([at + 44, 24], 'start', curve.label),
+          text([at + 44, middle + 4], 'start', curve.label),
         ];
       }),
     ),

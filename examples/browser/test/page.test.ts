@@ -82,13 +82,16 @@ describe.skipIf(missing !== null)('the page', { timeout: 240_000 }, () => {
       await page.goto(`${from}/isolated/?${query}`);
       await ended(page, 'Ready.');
       await body(page);
-      expect(await page.evaluate(() => (globalThis as unknown as { shifts: string[] }).shifts)).toEqual([]);
+      expect(await shiftsOf(page)).toEqual([]);
       expect(errors).toEqual([]);
     } finally {
       await page.close();
     }
   }
 
+  /** What moved by itself since this was last asked. */
+  const shiftsOf = (page: Page): Promise<string[]> =>
+    page.evaluate(() => (globalThis as unknown as { shifts: string[] }).shifts.splice(0));
   const ended = (page: Page, status: string): Promise<unknown> =>
     page.waitForFunction(
       (start) => document.querySelector('#status')!.textContent.startsWith(start),
@@ -197,6 +200,22 @@ describe.skipIf(missing !== null)('the page', { timeout: 240_000 }, () => {
       console.log(
         `on a CPU that stands in for a GPU: ${(await page.locator('#results tbody').innerText()).replaceAll('\t', ' ').replaceAll('\n', '; ')}`,
       );
+
+      expect(await shiftsOf(page)).toEqual([]);
+      await page.setViewportSize({ width: narrow, height: 900 });
+      expect(Object.keys(await curvesOf(page))).toEqual([...present]);
+      const [chart, labels] = await page.evaluate(
+        () =>
+          [
+            document.querySelector('#chart')!.getBoundingClientRect().right,
+            [...document.querySelectorAll('#chart .legend text')].map(
+              (text) => text.getBoundingClientRect().right,
+            ),
+          ] as const,
+      );
+      for (const right of labels) expect(right).toBeLessThan(chart);
+      await page.waitForTimeout(300);
+      await shiftsOf(page);
     }));
 
   it('stops after the step at hand', () =>
