@@ -24,6 +24,7 @@ import {
   type StateSlots,
   type StateTensors,
 } from './states.ts';
+import { passing } from './wide.ts';
 
 export type { OptimizerState } from './states.ts';
 
@@ -209,7 +210,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
         hint: 'take its mean',
       });
     if (loss.backend.synchronous) this.#checkLoss(op, loss.itemSync());
-    const seed = weight === 1 ? undefined : noGrad(() => loss.detach().mul(0).add(weight));
+    const seed = weight === 1 ? undefined : passing(weight, loss).reshape(loss.shape);
     loss.backward(seed, { consume: true });
     return loss.detach();
   }

@@ -215,6 +215,15 @@ describe('refused', () => {
   const rows: [string, () => unknown, string][] = [
     ['no transforms', () => t.chain(), 'chain: needs at least one transform'],
     ['something else', () => t.chain({ name: 'x' } as never), 'chain: takes transforms and chains of them'],
+    [
+      'a name that is taken',
+      () =>
+        updates(
+          t.chain({ name: 'mine', slots: (slot) => ({ slow: slot }), apply: (update) => ({ update }) }),
+          [[1]],
+        ),
+      "chain: mine keeps something as 'slow'. Hint: these names are taken: step, slow, master",
+    ],
     ['scale', () => t.scale(NaN), 'scale: factor must be finite, got NaN'],
     ['addDecayedWeights', () => t.addDecayedWeights(-1), 'weightDecay must be a number ≥ 0, got -1'],
     ['clipByValue', () => t.clipByValue(0), 'clipByValue: limit must be > 0, got 0'],

@@ -53,6 +53,9 @@ export function chain(...parts: readonly (GradientTransform | Chain)[]): Chain {
   return all;
 }
 
+/** Names of what an optimizer keeps itself. */
+const taken: readonly string[] = ['step', 'slow', 'master'];
+
 /** The names under which a chain keeps what its transforms keep: their own; with a number behind where one comes again. */
 export function slotNames(
   transforms: Chain,
@@ -61,6 +64,10 @@ export function slotNames(
   const seen = new Map<string, number>();
   return transforms.flatMap((transform, at) =>
     Object.keys(slotsOf(transform)).map((own) => {
+      if (taken.includes(own))
+        throw new ValueError('chain', `${transform.name} keeps something as '${own}'`, {
+          hint: `these names are taken: ${taken.join(', ')}`,
+        });
       const count = (seen.get(own) ?? 0) + 1;
       seen.set(own, count);
       return { own, name: count === 1 ? own : `${own}.${count}`, at };
