@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { notRun, ran, type Outcome } from './outcome.ts';
 
-const name = 'headlessgl in Node';
+const name = 'headlessgl';
 const root = resolve(import.meta.dirname, '../..');
 
 export function tryHeadless(): Outcome {
