@@ -24,7 +24,7 @@ class Network extends Module {
 
 type Batch = Record<'x' | 'y', Tensor>;
 
-export const steps = 150;
+export const steps = 30;
 
 export function makeTrainer(checkpoints?: CheckpointStore): Trainer<Network, Batch> {
   const model = new Network();

@@ -95,15 +95,16 @@ describe('killed and resumed', () => {
   test('fifty times', async () => {
     expect(reference.size).toBe(steps);
     expect(new Set(reference.values()).size).toBe(steps);
+    // Several runs side by side, so that a busy machine does not make it long.
     const lanes = await Promise.all(
-      ['left', 'right'].map((name, i) => lane(name, 25, new Key(20).foldIn(i))),
+      Array.from({ length: 10 }, (_, i) => lane(String(i), 5, new Key(20).foldIn(i))),
     );
     for (const { progress } of lanes) {
       // They were caught in the middle, and each went on from where it was.
-      expect(new Set(progress).size).toBeGreaterThan(8);
+      expect(new Set(progress).size).toBeGreaterThan(3);
       expect(Math.max(...progress)).toBeLessThanOrEqual(steps);
     }
     // Some of them while a checkpoint was being written.
-    expect(lanes[0]!.torn + lanes[1]!.torn).toBeGreaterThan(0);
-  }, 110_000);
+    expect(lanes.reduce((total, { torn }) => total + torn, 0)).toBeGreaterThan(0);
+  });
 });

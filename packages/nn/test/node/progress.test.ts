@@ -30,16 +30,16 @@ test('elsewhere than in a terminal every log and every evaluation is a line', as
   expect(lines.map((line) => line.replaceAll(/\d+(\.\d+)?(e-\d+)?/g, '#'))).toEqual([
     'evaluated at step #  loss #  (best so far)',
     expect.stringMatching(
-      /^█+░+  step #\/#  # min # s left  loss #  learningRate #  gradNorm #  weightPerSecond #$/,
+      /^█+░+  step #\/#  # s left  loss #  learningRate #  gradNorm #  weightPerSecond #$/,
     ),
     'evaluated at step #  loss #  (best so far)',
     expect.stringMatching(/^█+░+  step #\/#/),
   ]);
-  expect(lines[1]).toContain('step 10/150');
+  expect(lines[1]).toContain('step 10/30');
 });
 test('in a terminal a line moves', async () => {
   const text = await run(true);
-  expect(text).toContain('step 20/150');
+  expect(text).toContain('step 20/30');
   // Drawn anew for every step, with what was there taken away.
   expect(text.split('step ').length).toBeGreaterThan(15);
   expect(text).toContain('\u001B[');
