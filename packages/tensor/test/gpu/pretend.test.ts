@@ -25,6 +25,19 @@ describe.each(divisions)('a GPU whose quotients are $division, of grids up to $g
   });
 });
 
+it('makes a kernel for each length of what it reads, also where text and threads are the same', async () => {
+  const backend = new GpuBackend(new PretendDevice({ division: 'exact', grid: [64, 64, 64] }));
+  for (const length of [10, 20, 10]) {
+    const x = fromData(
+      Float32Array.from({ length }, (_, i) => i + length),
+      [length],
+      { backend },
+    );
+    expect(Array.from(await x.narrow(0, 1, 3).mul(2).data())).toEqual([1, 2, 3].map((i) => 2 * (i + length)));
+  }
+  expect(backend.kernelStats.built).toBe(2);
+});
+
 it('lets the GPU catch up where nothing is read: memory that is given back is there again only then', async () => {
   const device = new PretendDevice({ division: 'exact', grid: [64, 64, 64] });
   const backend = new GpuBackend(device);

@@ -32,6 +32,7 @@ const traps: readonly Held[] = [
     trap: '3: on WebGL a kernel built for one shape reads another as garbage',
     by: [
       [lives, 'makes a kernel for each shape'],
+      ['pretend.test.ts', 'makes a kernel for each length of what it reads'],
       [pretend, 'arrays of other lengths'],
       [page, '3: a kernel for each shape'],
     ],
