@@ -145,12 +145,11 @@ export class KeyValueCache extends Cache {
   }
 
   /**
-   * bool [batch, 1, 1, T] over the last `count` tokens read, false where a token is padding; null where none is.
-   * @param count at most as many as are kept
+   * bool [batch, 1, 1, count] over the last `count` of the first `end` tokens, false where one is padding; null where none is.
    */
-  keyMask(count: number, backend: Backend): Tensor | null {
+  keyMask(end: number, count: number, backend: Backend): Tensor | null {
     const padding = this.#leftPadding;
-    const start = this.#length - count;
+    const start = end - count;
     if (!padding || padding.every((n) => n <= start)) return null;
     const seen = new Uint8Array(padding.length * count).fill(1);
     padding.forEach((n, row) =>

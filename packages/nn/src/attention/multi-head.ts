@@ -7,7 +7,15 @@
  *   capped scores; dropout of weights.
  * - Reads a sequence in pieces with a cache of keys and values.
  */
-import { DTypeError, ShapeError, Tensor, ValueError, type Key } from '@infinigrad/tensor';
+import {
+  broadcastShapes,
+  DTypeError,
+  sameShape,
+  ShapeError,
+  Tensor,
+  ValueError,
+  type Key,
+} from '@infinigrad/tensor';
 import { checkSizes } from '../init.ts';
 import { Linear } from '../layers/linear.ts';
 import { LayerNorm, RMSNorm } from '../layers/norm.ts';
@@ -160,15 +168,18 @@ export class MultiHeadAttention extends Module {
       throw new ShapeError(name, 'needs [batch, T, dim] or [T, dim]', {
         operands: inputs.keyMask ? [x, inputs.keyMask] : [x],
       });
-    this.#check(x, inputs);
     const { context, cache } = inputs;
     const [batch, length] = x.shape as readonly [number, number, number];
+    const count =
+      (context && cache?.content)?.keys.shape[2] ?? context?.shape[1] ?? (cache?.kept ?? 0) + length;
+    // All that may be wrong is found before the cache reads anything.
+    this.#check(x, inputs, count);
+    const mask = this.#mask(x, inputs, count);
     const positions = inputs.positions ?? (context ? 0 : (cache?.position ?? 0));
     const normed = (y: Tensor, norm: RMSNorm | LayerNorm | null): Tensor => (norm ? norm.forward(y) : y);
     const queries = normed(groupedHeads(this.qProj.forward(x), numHeads, numKvHeads), this.qNorm);
     const q = this.rope ? this.rope.apply(queries, positions) : queries;
     const { keys, values } = this.#keysAndValues(x, inputs, positions);
-    const count = keys.shape[2]!;
     const scored = this.#scored(q, count, inputs.bias);
     const { output, weights } = attend(scored.q, keys.unsqueeze(2), values.unsqueeze(2), {
       bias: scored.bias,
@@ -176,7 +187,7 @@ export class MultiHeadAttention extends Module {
       window: context ? null : this.window,
       scale: this.scale,
       softcap: this.softcap,
-      mask: this.#mask(inputs, length, count, keys),
+      mask,
       dropout: this.training ? this.dropout : 0,
       key: inputs.key,
     });
@@ -212,13 +223,13 @@ export class MultiHeadAttention extends Module {
 
   /** All masks in one, over [batch, kvHeads, group, T, S]. */
   #mask(
+    { shape, backend }: Tensor,
     { mask, keyMask, context, cache }: MultiHeadAttentionInputs,
-    queries: number,
     keys: number,
-    { backend }: Tensor,
   ): Tensor | null {
+    const queries = shape[1]!;
     const parts: Tensor[] = [];
-    const padding = cache && !context ? cache.keyMask(keys, backend) : null;
+    const padding = cache && !context ? cache.keyMask(cache.length + queries, keys, backend) : null;
     if (padding) parts.push(padding);
     if (keyMask) parts.push(keyMask.reshape([keyMask.shape[0]!, 1, 1, keys]));
     if (mask) parts.push(mask instanceof AttentionMask ? mask.tensor({ queries, keys, backend }) : mask);
@@ -230,20 +241,29 @@ export class MultiHeadAttention extends Module {
     );
   }
 
-  #check(x: Tensor, { context, cache, keyMask, mask }: MultiHeadAttentionInputs): void {
-    const { name, window } = this;
+  #check(x: Tensor, inputs: MultiHeadAttentionInputs, keys: number): void {
+    const { context, cache, keyMask, mask, bias, key } = inputs;
+    const { name, window, numHeads } = this;
     for (const given of [mask, keyMask])
       if (given instanceof Tensor && given.dtype !== 'bool')
         throw new DTypeError(name, 'the mask must be bool', {
           operands: [given],
           hint: 'true where a key may be seen',
         });
-    const batch = x.shape[0]!;
+    const [batch, length] = x.shape as readonly [number, number, number];
     if (context && (context.rank !== 3 || context.shape[0] !== batch))
       throw new ShapeError(name, `the context must be [${batch}, S, ${this.kProj.inFeatures}]`, {
         operands: [x, context],
       });
-    const keys = context?.shape[1] ?? (cache?.kept ?? 0) + x.shape[1]!;
+    const scores = { shape: [batch, numHeads, length, keys], dtype: x.dtype };
+    for (const given of [mask, bias])
+      if (given instanceof Tensor && !sameShape(broadcastShapes(name, [scores, given]), scores.shape))
+        throw new ShapeError(name, `the scores are [${scores.shape.join(', ')}]`, { operands: [x, given] });
+    if (this.training && this.dropout > 0 && !key)
+      throw new ValueError(name, 'needs a key in training, where weights are dropped', {
+        operands: [x],
+        hint: 'pass forward(x, { key }), or call eval()',
+      });
     if (keyMask && !(keyMask.rank === 2 && keyMask.shape[0] === batch && keyMask.shape[1] === keys))
       throw new ShapeError(name, `the mask must be [${batch}, ${keys}]`, { operands: [x, keyMask] });
     if (!cache || context) return;

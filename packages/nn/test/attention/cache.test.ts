@@ -238,18 +238,18 @@ describe('left padding', () => {
     const { keys, values } = one(1, 3);
     cache.append(keys, values);
     expect(cache.position).toEqual([1, 3]);
-    expect(numbers(cache.keyMask(3, backend)!)).toEqual([0, 0, 1, 1, 1, 1]);
+    expect(numbers(cache.keyMask(3, 3, backend)!)).toEqual([0, 0, 1, 1, 1, 1]);
     // Of the last one no longer anything is padding.
-    expect(cache.keyMask(1, backend)).toBe(null);
+    expect(cache.keyMask(3, 1, backend)).toBe(null);
     cache.reorder([1, 0, 0]);
     expect(cache.position).toEqual([3, 1, 1]);
-    expect(numbers(cache.keyMask(2, backend)!)).toEqual([1, 1, 0, 1, 0, 1]);
+    expect(numbers(cache.keyMask(3, 2, backend)!)).toEqual([1, 1, 0, 1, 0, 1]);
     expect(cache.clone().leftPadding).toEqual([0, 2, 2]);
   });
   test('none is none', () => {
     const { backend } = zeros([1]);
     expect(new KeyValueCache().position).toBe(0);
-    expect(new KeyValueCache().keyMask(0, backend)).toBe(null);
+    expect(new KeyValueCache().keyMask(0, 0, backend)).toBe(null);
   });
 });
 

@@ -7,12 +7,14 @@ import {
   causalMask,
   documentMask,
   KeyValueCache,
+  paddingMask,
   MultiHeadAttention,
   prefixMask,
   RelativePositionBias,
   RotaryEmbedding,
   TransformerXLPositions,
   type KeyValueCacheOptions,
+  type MultiHeadAttentionInputs,
   type MultiHeadAttentionOptions,
 } from '@infinigrad/nn';
 import {
@@ -118,7 +120,7 @@ describe.each(Object.entries(variants))('in pieces with a cache: %s', (_, option
         expectNumbers(numbers(concat(parts, 1)), numbers(layer.forward(x)), 1e-10);
         expect(cache.length).toBe(x.shape[1]);
       }),
-      { numRuns: 25 },
+      { numRuns: 12 },
     ),
   );
 
@@ -155,7 +157,7 @@ describe.each(Object.entries(variants))('in pieces with a cache: %s', (_, option
           expectNumbers(numbers(y.select(0, b).narrow(0, n, total - n)), numbers(alone), 1e-10);
         });
       }),
-      { numRuns: 15 },
+      { numRuns: 8 },
     ));
 
   test('taken back, picked and cloned on the way', () => {
@@ -474,6 +476,29 @@ layersConform('attention', {
   },
 });
 
+test('what is refused leaves the cache as it was', () => {
+  const layer = layerOf({ numHeads: 4, rope: new RotaryEmbedding(2), dropout: 0.5 });
+  const cache = new KeyValueCache();
+  const x = normal([2, 3, dim], 1);
+  const drop = new Key(1);
+  layer.forward(x, { cache, key: drop });
+  const before = numbers(cache.content!.keys);
+  const refused: [Tensor, MultiHeadAttentionInputs][] = [
+    [x, {}],
+    [x, { key: drop, mask: bools([true, true], [2]) }],
+    [x, { key: drop, mask: paddingMask(bools([true, true, true], [3])) }],
+    [x, { key: drop, keyMask: bools([true, true, true], [1, 3]) }],
+    [x, { key: drop, bias: normal([2, 2, 4, 3, 6], 2) }],
+    [x, { key: drop, positions: [1] }],
+    [normal([2, 3, 5], 1), { key: drop }],
+    [normal([1, 3, dim], 1), { key: drop }],
+  ];
+  for (const [y, inputs] of refused) {
+    expect(() => layer.forward(y, { cache, ...inputs })).toThrow();
+    expect([cache.length, numbers(cache.content!.keys)]).toEqual([3, before]);
+  }
+});
+
 describe('errors', () => {
   const layer = new MultiHeadAttention(dim, { key, dtype, numHeads: 4 });
   const causal = layerOf({ numHeads: 4, window: 4 });
@@ -562,7 +587,7 @@ describe('errors', () => {
       'dropout without a key',
       () => new MultiHeadAttention(dim, { key, dtype, numHeads: 4, dropout: 0.5 }).forward(x),
       ValueError,
-      'needs a key where weights are dropped',
+      'MultiHeadAttention: needs a key in training',
     ],
   ];
   test.each(rows)('%s', (_, body, kind, says) => {
