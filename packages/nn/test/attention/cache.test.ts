@@ -424,5 +424,14 @@ describe('KeyValueCache: errors, before anything is changed', () => {
     const body = vmap((k: Tensor, v: Tensor) => cache.append(k.unsqueeze(0), v.unsqueeze(0)).keys.squeeze(0));
     expect(() => body(keys, values)).toThrow(ValueError);
     expect(cache.length).toBe(0);
+    // What stands for many has no one place to be written to.
+    const target = zeros([3]).clone();
+    const written: boolean[] = [];
+    vmap((x: Tensor) => {
+      written.push(writeInPlace(target, x));
+      return x;
+    })(zeros([2, 3]).add(1));
+    expect(written).toEqual([false]);
+    expect(numbers(target)).toEqual([0, 0, 0]);
   });
 });
