@@ -83,23 +83,26 @@ export class ExponentialMovingAverage {
   /** Puts the averages in the parameters' places, or the parameters' own values back, to the bit. @throws ValueError before the first update */
   swap(): void {
     const own = this.#own;
-    if (own) {
-      this.parameters.forEach((parameter, i) => parameter.assign(own[i]!));
-      this.#own = null;
-      for (const { storage } of own) retire(storage);
-      return;
-    }
-    if (this.#updates === 0)
+    if (!own && this.#updates === 0)
       throw new ValueError('ExponentialMovingAverage.swap', 'nothing has been averaged yet', {
         hint: 'call update()',
       });
-    this.#own = this.parameters.map((parameter) => pin(parameter.detach()));
-    scope(() =>
-      this.parameters.forEach((parameter, i) => {
-        const average = this.#averages[i]!;
-        parameter.assign(average.dtype === parameter.dtype ? average : average.cast(parameter.dtype));
-      }),
-    );
+    this.#own = scope(() => (own ? this.#putBack(own) : this.#putIn()));
+  }
+
+  #putBack(own: readonly Tensor[]): null {
+    this.parameters.forEach((parameter, i) => parameter.assign(own[i]!));
+    for (const { storage } of own) retire(storage);
+    return null;
+  }
+
+  #putIn(): Tensor[] {
+    return this.parameters.map((parameter, i) => {
+      const before = pin(parameter.detach());
+      const average = this.#averages[i]!;
+      parameter.assign(average.dtype === parameter.dtype ? average : average.cast(parameter.dtype));
+      return before;
+    });
   }
 
   /** Runs `body` (synchronous) with the averages in the parameters' places: to evaluate, or to save them. */

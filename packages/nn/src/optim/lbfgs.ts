@@ -135,18 +135,20 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
    * @throws ValueError where the loss or a gradient is not finite, at the beginning or on the way; nothing is then changed
    */
   override minimize(f: () => Tensor): Tensor {
-    const before = this.parameters.map((parameter) => pin(parameter.detach()));
-    const history = this.#history;
-    try {
-      return scope(() => this.#minimize(f));
-    } catch (error) {
-      if (this.#history === history)
-        scope(() => this.parameters.forEach((parameter, i) => parameter.assign(before[i]!)));
-      throw error;
-    } finally {
-      this.zeroGrad();
-      for (const { storage } of before) retire(storage);
-    }
+    return scope(() => {
+      const before = this.parameters.map((parameter) => pin(parameter.detach()));
+      const history = this.#history;
+      try {
+        return this.#minimize(f);
+      } catch (error) {
+        if (this.#history === history)
+          this.parameters.forEach((parameter, i) => parameter.assign(before[i]!));
+        throw error;
+      } finally {
+        this.zeroGrad();
+        for (const { storage } of before) retire(storage);
+      }
+    });
   }
 
   #minimize(f: () => Tensor): Tensor {
