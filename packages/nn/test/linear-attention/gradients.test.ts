@@ -4,7 +4,17 @@ import type { RecurrenceForm, RecurrenceOptions, RecurrenceState } from '@infini
 import { Key, type FloatDType, type Tensor } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
 import { numbers } from '../support.ts';
-import { cast, distance, forms, rules, someState, type Arguments, type Rule, type Sizes } from './rules.ts';
+import {
+  cast,
+  distance,
+  forms,
+  rules,
+  someState,
+  type Arguments,
+  type Rule,
+  type Sizes,
+  type Tensors,
+} from './rules.ts';
 
 const key = new Key(37);
 const sizesOf = (length: number): Sizes => ({
@@ -20,15 +30,15 @@ type Flow = { readonly args: Arguments; readonly initial: RecurrenceState };
 function gradients(rule: Rule, flow: Flow, options: RecurrenceOptions): number[][] {
   const weighted = (x: Tensor, seed: number): Tensor =>
     x.mul(new Key(seed).normal(x.shape, { dtype: 'f64' }).cast(x.dtype)).sum();
-  const { grad } = valueAndGrad(({ args, initial }: Flow) => {
-    const { output, state } = rule.call(args, { ...options, initialState: initial });
+  const { grad } = valueAndGrad(([args, initial]: readonly [Tensors, Tensors]) => {
+    const { output, state } = rule.call(args as object as Arguments, {
+      ...options,
+      initialState: initial as object as RecurrenceState,
+    });
     const total = weighted(output, 1).add(weighted(state.matrix, 2));
     return state.normalizer ? total.add(weighted(state.normalizer, 3)) : total;
-  })(flow);
-  const { args, initial } = grad as Flow;
-  return [args, initial].flatMap((part) =>
-    Object.values(part as object as Record<string, Tensor>).map(numbers),
-  );
+  })([flow.args as object as Tensors, flow.initial as object as Tensors]);
+  return grad.flatMap((part) => Object.values(part).map(numbers));
 }
 
 describe.each(Object.entries(rules))('%s', (_, rule) => {

@@ -237,3 +237,6 @@ export function distance(actual: readonly number[], expected: readonly number[])
   });
   return Number.isNaN(worst) ? Infinity : worst / largest;
 }
+
+/** Tensors by name, as gradient functions take them: what is optional is not there. */
+export type Tensors = Readonly<Record<string, Tensor>>;

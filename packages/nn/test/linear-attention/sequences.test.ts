@@ -10,7 +10,16 @@ import {
 import { concat, full, Key, stack, tensor, type Tensor } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
 import { numbers } from '../support.ts';
-import { cast, distance, forms, rules, someState, writtenOut, type Arguments } from './rules.ts';
+import {
+  cast,
+  distance,
+  forms,
+  rules,
+  someState,
+  writtenOut,
+  type Arguments,
+  type Tensors,
+} from './rules.ts';
 
 const key = new Key(41);
 const families = Object.entries(rules);
@@ -145,14 +154,16 @@ describe('gates of all sizes', () => {
       const drawn = rule.draw(key, one);
       const args = { ...drawn, gate: mixed(drawn.gate!.shape) };
       const expected = writtenOut(rule, args);
-      const { grad } = valueAndGrad((x: Arguments) => rule.call(x, { form }).output.square().sum())(
-        cast(args, 'f32'),
-      );
+      const { grad } = valueAndGrad((x: Tensors) =>
+        rule
+          .call(x as object as Arguments, { form })
+          .output.square()
+          .sum(),
+      )(cast(args, 'f32') as object as Tensors);
       expect(distance(numbers(rule.call(cast(args, 'f32'), { form }).output), expected.output)).toBeLessThan(
         1e-5,
       );
-      for (const g of Object.values(grad as object as Record<string, Tensor>))
-        expect(numbers(g).every(Number.isFinite)).toBe(true);
+      for (const g of Object.values(grad)) expect(numbers(g).every(Number.isFinite)).toBe(true);
     }
   });
 
@@ -200,9 +211,11 @@ describe('vmap', () => {
     const drawn = [0, 1].map((i) => rule.draw(key.foldIn(i), sizes));
     const stacked = Object.fromEntries(
       Object.keys(drawn[0]!).map((name) => [name, stack(drawn.map((one) => one[name as keyof Arguments]!))]),
-    ) as object as Arguments;
+    );
     for (const form of forms) {
-      const all = vmap((args: Arguments) => rule.call(args, { form, chunkSize: 4 }).output)(stacked);
+      const all = vmap(
+        (args: Tensors) => rule.call(args as object as Arguments, { form, chunkSize: 4 }).output,
+      )(stacked);
       const apart = stack(drawn.map((one) => rule.call(one, { form }).output));
       expect(all.shape).toEqual(apart.shape);
       expect(distance(numbers(all), numbers(apart))).toBeLessThan(1e-12);
