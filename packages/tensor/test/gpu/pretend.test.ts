@@ -38,6 +38,16 @@ it('makes a kernel for each length of what it reads, also where text and threads
   expect(backend.kernelStats.built).toBe(2);
 });
 
+it('raises negative numbers to powers without asking the GPU', async () => {
+  const backend = new GpuBackend(new PretendDevice({ division: 'exact', grid: [64, 64, 64] }));
+  const [x, y] = [
+    [-2, -1.5, -3, 0, 0, -2],
+    [3, 2, -1, 0, 2, 0.5],
+  ].map((data) => fromData(Float32Array.from(data), [6], { backend }));
+  const powers = [-8, 2.25, -1 / 3, 1, 0, NaN].map(Math.fround);
+  expect(Array.from(await x!.pow(y!).data())).toEqual(powers);
+});
+
 it('lets the GPU catch up where nothing is read: memory that is given back is there again only then', async () => {
   const device = new PretendDevice({ division: 'exact', grid: [64, 64, 64] });
   const backend = new GpuBackend(device);

@@ -64,6 +64,7 @@ const traps: readonly Held[] = [
     trap: '7: powers of negative numbers are NaN, or of the wrong sign',
     by: [
       [values, 'computes what drivers get wrong'],
+      ['pretend.test.ts', 'raises negative numbers to powers without asking the GPU'],
       [pretend, 'pow: (x: number, y: number) => (x > 0 ? x ** y : 8)'],
       [page, '7: powers of negative numbers'],
     ],
