@@ -133,7 +133,7 @@ export abstract class Module extends TreeNode {
 
   /**
    * Parameters and buffers, and gradients, become those of another dtype or backend; they stay the same objects, so that optimizers
-   * keep them. Integer buffers keep their dtypes.
+   * keep them. Integer buffers keep their dtypes. Tensor hooks on what changes are taken off.
    * @throws BackendError where a backend is not at hand, or what lies on one cannot be read at once (`toAsync` waits)
    */
   to(options: MoveOptions): this {

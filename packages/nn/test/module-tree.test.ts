@@ -1,4 +1,5 @@
 /** Children, freezing by patterns, ties, copies, moves. */
+import { graphText } from '@infinigrad/autograd';
 import { AdamW, Linear, Module, ModuleBuffer, Parameter, tie, tiedNames } from '@infinigrad/nn';
 import {
   BackendError,
@@ -225,7 +226,9 @@ describe('to', () => {
     optimizer.step();
     expect(model.parameters().map(numbers)).not.toEqual(exact);
     for (const p of before) p.grad = null;
-    model.forward(x().cast('f64')).square().sum().backward();
+    const y = model.forward(x().cast('f64')).square().sum();
+    expect(graphText(y)).not.toContain('f32');
+    y.backward();
     expect([...new Set(before.flatMap((p) => p.grad?.dtype ?? []))]).toEqual(['f64']);
     expect(() => (model.embedding.grad = zeros([5, 3]))).toThrow('one dtype');
   });
