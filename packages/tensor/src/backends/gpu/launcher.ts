@@ -70,6 +70,8 @@ export class Launcher {
     this.#queue.push(() => {
       if (out.freed) return undefined;
       try {
+        // gpu.js would take another GPU by itself, on which nothing is there.
+        this.checkLost(op);
         return work()?.catch(failed);
       } catch (error) {
         return failed(error);
