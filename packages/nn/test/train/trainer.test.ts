@@ -232,6 +232,17 @@ describe('evaluations', () => {
     expect(await run(values, { patience: 2, minDelta: 1.5 })).toEqual([3, 'early', { value: 5, step: 1 }]);
     expect(await run([5, NaN, NaN, 4], { patience: 2 })).toEqual([3, 'early', { value: 5, step: 1 }]);
   });
+  test('stop as early where a run has gone on in between', async () => {
+    const values = [4, 5, 6, 7, 8, 9];
+    const first = giving(values, { monitor: { patience: 3 } });
+    first.on('step', ({ step }) => {
+      if (step === 3) first.stop();
+    });
+    await first.fit();
+    const second = giving(values.slice(3), { monitor: { patience: 3 }, steps: 6 });
+    second.load(saved(first.state()));
+    expect(await second.fit()).toMatchObject({ step: 4, reason: 'early', best: { value: 4, step: 1 } });
+  });
   test('keep the best model', async () => {
     const trainer = giving([3, 1, 2], { keepBest: true });
     let best: number[][] = [];
@@ -303,6 +314,24 @@ describe('a state', () => {
       }),
       { numRuns: 8 },
     ));
+  test('taken where an epoch has ended within a step counts epochs as before', async () => {
+    const of = (): Trainer<Network, Batch> => make({ accumulate: 3, steps: 5 });
+    const states: TrainerState[] = [];
+    const whole = of();
+    const epochs: number[] = [];
+    for await (const { epoch } of whole.run()) {
+      epochs.push(epoch);
+      states.push(saved(whole.state()));
+    }
+    // Five batches an epoch: three and two.
+    expect(epochs).toEqual([0, 0, 1, 1, 2]);
+    for (const state of states) {
+      const again = of();
+      again.load(state);
+      await again.fit();
+      expect(seen(again.state())).toEqual(seen(whole.state()));
+    }
+  });
   test('of another run is refused, and nothing is changed', async () => {
     const other = make({ run: { seed: 1 }, steps: 2 });
     await other.fit();
