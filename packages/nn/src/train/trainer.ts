@@ -13,6 +13,7 @@ import {
   type StopReason,
   type TrainerEvents,
 } from './events.ts';
+import { readValues } from './log-values.ts';
 import { Monitor } from './monitor.ts';
 import type { FitResult, TrainerOptions } from './options.ts';
 import { checkMeta, partOf, prefixed, type TrainerState } from './state.ts';
@@ -202,15 +203,10 @@ export class Trainer<M extends Module, B> {
   }
 
   async #log(report: StepReport): Promise<void> {
-    const { step, steps, epoch, metrics, learningRate, gradNorm, seconds, weight } = report;
-    const loss = await report.loss.item();
+    const { step, steps, epoch, skipped } = report;
+    const values = await readValues(report);
     // A step that was skipped tells nothing.
-    if (!Number.isFinite(loss) && !report.skipped) this.#giveUp(step, loss);
-    const values: Record<string, number> = { loss };
-    for (const [name, x] of Object.entries(metrics)) values[name] = await x.item();
-    values['learningRate'] = learningRate;
-    if (gradNorm !== null) values['gradNorm'] = gradNorm;
-    if (seconds > 0) values['weightPerSecond'] = weight / seconds;
+    if (!Number.isFinite(values.loss) && !skipped) this.#giveUp(step, values.loss);
     if (!this.#readable) this.#good = this.state();
     await this.#emit('log', { step, steps, epoch, values });
     for (const logger of this.#options.loggers ?? []) await logger.scalars(step, values);
