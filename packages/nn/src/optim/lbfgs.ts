@@ -17,6 +17,7 @@ import {
 } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
 import type { GroupSettings, OptimizerParameters } from './groups.ts';
+import { directionOf, dot, nextPairs, tensorsOf, type History } from './lbfgs-history.ts';
 import { Optimizer, type OptimizerState, type Updated } from './optimizer.ts';
 import { notNegative, positive, settingsFrom } from './settings.ts';
 import type { Schedule } from './schedules/schedule.ts';
@@ -43,24 +44,6 @@ export interface LBFGSSettings extends GroupSettings {
 
 export type LBFGSOptions = Partial<Omit<LBFGSSettings, 'frozen'>> & { readonly schedule?: Schedule };
 
-/** What the next direction is made of: all parameters in one vector. */
-interface History {
-  readonly iterations: number;
-  /** Steps of `direction` that were gone. */
-  readonly rate: number;
-  /** Of the first guess of the inverse Hessian. */
-  readonly scale: number;
-  readonly direction: Tensor;
-  readonly gradient: Tensor;
-  readonly pairs: readonly { readonly y: Tensor; readonly s: Tensor; readonly inverse: number }[];
-}
-
-const tensorsOf = ({ direction, gradient, pairs }: History): Tensor[] => [
-  direction,
-  gradient,
-  ...pairs.flatMap(({ y, s }) => [y, s]),
-];
-const dot = (a: Tensor, b: Tensor): number => a.mul(b).sum().itemSync();
 const largest = (x: Tensor): number => x.abs().max().itemSync();
 
 type At = LinePoint<Tensor>;
@@ -328,37 +311,4 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
           },
     );
   }
-}
-
-/** The pairs with that of the last line, where the function curves upwards along it. */
-function nextPairs(
-  history: History | null,
-  gradient: Tensor,
-  most: number,
-): { readonly pairs: History['pairs']; readonly scale: number } {
-  if (!history) return { pairs: [], scale: 1 };
-  return noGrad(() => {
-    const y = gradient.sub(history.gradient);
-    const s = times(history.direction, history.rate);
-    const curvature = dot(y, s);
-    if (!(curvature > 1e-10)) return history;
-    const kept = history.pairs.slice(Math.max(0, history.pairs.length + 1 - most));
-    return { pairs: [...kept, { y, s, inverse: 1 / curvature }], scale: curvature / dot(y, y) };
-  });
-}
-
-/** -H g by the two loops of Algorithm 7.4. */
-function directionOf(gradient: Tensor, pairs: History['pairs'], scale: number): Tensor {
-  let q = gradient.neg();
-  const weights = pairs.toReversed().map(({ y, s, inverse }) => {
-    const weight = dot(s, q) * inverse;
-    q = q.sub(times(y, weight));
-    return weight;
-  });
-  q = times(q, scale);
-  pairs.forEach(({ y, s, inverse }, i) => {
-    const weight = weights[weights.length - 1 - i]!;
-    q = q.add(times(s, weight - dot(y, q) * inverse));
-  });
-  return q;
 }
