@@ -6,69 +6,19 @@ import {
   sameShape,
   ShapeError,
   ValueError,
-  type FloatDType,
   type Key,
   type Tensor,
 } from '@infinigrad/tensor';
 import type { RecurrentCache } from '../attention/cache.ts';
-import { checkEps, checkSizes } from '../init.ts';
 import type { Linear } from '../layers/linear.ts';
 import type { RMSNorm } from '../layers/norm.ts';
-import { featureDim, type FeatureMap } from '../linear-attention/feature-maps.ts';
+import { featureDim } from '../linear-attention/feature-maps.ts';
 import { Module } from '../module.ts';
 import type { Parameter } from '../parameter.ts';
+import { memoryOptions, type CompressiveMemoryOptions } from './options.ts';
 import { memoryParameters } from './parameters.ts';
 import type { MemoryState } from './rules.ts';
 import { throughMemory, type MemorySettings } from './segments.ts';
-
-export interface CompressiveMemoryOptions {
-  readonly numHeads: number;
-  /** d_key of a head. */
-  readonly keyDim: number;
-  /** d_value of a head. Default keyDim. */
-  readonly valueDim?: number;
-  /** Tokens of a segment, N: the memory is updated once a segment, and no token reads its own segment. */
-  readonly segmentLength: number;
-  /** Decides the initial weights. */
-  readonly key: Key;
-  /** Eq. (8) `linear` or eq. (9) `delta`. Default `linear`. */
-  readonly update?: 'linear' | 'delta';
-  /** σ. Default `elu1`. */
-  readonly featureMap?: FeatureMap;
-  /** How a read is scaled: by σ(Q)z as in eq. (7); by an RMSNorm per head; not at all. Default `z`. */
-  readonly normalize?: 'z' | 'rmsNorm' | 'none';
-  /** Keeps σ(Q)z away from 0. Default 1e-6. */
-  readonly eps?: number;
-  /** `clamp`: the denominator is at least eps. `add`: eps is added to it. Default `clamp`. */
-  readonly epsMode?: 'clamp' | 'add';
-  /** ε of the RMSNorm. Default 1e-6. */
-  readonly normEps?: number;
-  /**
-   * What β of eq. (10) depends on, sigmoid(β) being the weight of the memory beside local attention: a head, a head and
-   * channel, or the input; `none` for a memory that is only read. Default `perHead`.
-   */
-  readonly gate?: 'none' | 'perHead' | 'perChannel' | 'input';
-  /** Initial β. Default 0. */
-  readonly gateInit?: number;
-  /** With an empty memory: `gated` mixes in a read of zeros, `local` lets local attention through unchanged. Default `gated`. */
-  readonly firstSegment?: 'gated' | 'local';
-  /** Cut gradients through the memory after every so many segments; null never. Default null. */
-  readonly detachEvery?: number | null;
-  /** Start from nothing, or from a learned state. Default `zero`. */
-  readonly initState?: 'zero' | 'learned';
-  /** M and z are multiplied by this before each update (retention). Default 1. */
-  readonly decay?: number;
-  /** A gate w_t per head and token on what is written, no part of the paper: see `writeOpenness`. Default `none`. */
-  readonly writeGate?: 'none' | 'sigmoid' | 'hard';
-  /** m of the hard write gate. Default 0.5. */
-  readonly writeGateMargin?: number;
-  /** Size of the input that gates read, where they do. */
-  readonly inputDim?: number;
-  /** What M and z are kept and computed in. Default: the values' own dtype, f32 where that is of 16 bits. */
-  readonly memoryDtype?: FloatDType;
-  /** Of the parameters. Default f32. */
-  readonly dtype?: FloatDType;
-}
 
 export interface CompressiveMemoryRead {
   /** M and z that an earlier call returned, of whole segments. Gradients flow into it. Default: as `initState` says. */
@@ -88,16 +38,6 @@ export interface CompressiveMemoryOutput {
   /** a_t of the write gate, [batch, heads, T], where there is one: for penalties on writing. */
   readonly writeLogits: Tensor | null;
 }
-
-const choices = {
-  update: ['linear', 'delta'],
-  normalize: ['z', 'rmsNorm', 'none'],
-  epsMode: ['clamp', 'add'],
-  gate: ['none', 'perHead', 'perChannel', 'input'],
-  firstSegment: ['gated', 'local'],
-  initState: ['zero', 'learned'],
-  writeGate: ['none', 'sigmoid', 'hard'],
-} as const;
 
 /**
  * An associative matrix M and a normaliser z for each head, of constant size: read with σ(q)M / σ(q)z, written once a segment
@@ -119,83 +59,30 @@ export class CompressiveMemory extends Module {
   /** @throws ValueError for sizes and options that make no memory */
   constructor(options: CompressiveMemoryOptions) {
     super();
-    const name = 'CompressiveMemory';
-    const { numHeads, keyDim, valueDim = keyDim, segmentLength, key, dtype = 'f32' } = options;
-    const {
-      update = 'linear',
-      featureMap: kind = 'elu1',
-      normalize = 'z',
-      eps = 1e-6,
-      epsMode = 'clamp',
-    } = options;
-    const {
-      normEps = 1e-6,
-      gate = 'perHead',
-      gateInit = 0,
-      firstSegment = 'gated',
-      detachEvery = null,
-    } = options;
-    const {
-      initState = 'zero',
-      decay = 1,
-      writeGate = 'none',
-      writeGateMargin = 0.5,
-      memoryDtype = null,
-    } = options;
-    checkSizes(name, { numHeads, keyDim, valueDim, segmentLength });
-    const chosen = { update, normalize, epsMode, gate, firstSegment, initState, writeGate };
-    for (const [what, known] of Object.entries(choices)) {
-      const value = chosen[what as keyof typeof choices];
-      if (!(known as readonly string[]).includes(value))
-        throw new ValueError(name, `${what} must be one of ${known.join(', ')}, got '${value}'`);
-    }
-    featureDim(kind, keyDim);
-    checkEps(name, eps);
-    checkEps(name, normEps);
-    if (!(decay > 0 && decay <= 1)) throw new ValueError(name, `decay must lie in (0, 1], got ${decay}`);
-    if (!(writeGateMargin >= 0 && writeGateMargin < Infinity))
-      throw new ValueError(name, `writeGateMargin must be a number ≥ 0, got ${writeGateMargin}`);
-    if (!Number.isFinite(gateInit)) throw new ValueError(name, `gateInit must be a number, got ${gateInit}`);
-    if (detachEvery !== null && !(Number.isInteger(detachEvery) && detachEvery >= 1))
-      throw new ValueError(name, `detachEvery must be null or an integer ≥ 1, got ${detachEvery}`);
-    const readsInput = gate === 'input' || writeGate !== 'none';
-    if (readsInput && options.inputDim === undefined)
-      throw new ValueError(name, 'gates that read the input need its size', { hint: 'give inputDim' });
-    const { inputDim = 1 } = options;
-    checkSizes(name, { inputDim });
-    this.numHeads = numHeads;
-    this.keyDim = keyDim;
-    this.valueDim = valueDim;
-    this.segmentLength = segmentLength;
+    const all = memoryOptions('CompressiveMemory', options);
+    this.numHeads = all.numHeads;
+    this.keyDim = all.keyDim;
+    this.valueDim = all.valueDim;
+    this.segmentLength = all.segmentLength;
     this.settings = {
-      update,
-      featureMap: kind,
-      normalize: normalize === 'z',
-      eps,
-      epsMode,
-      decay,
-      detachEvery,
+      update: all.update,
+      featureMap: all.featureMap,
+      normalize: all.normalize === 'z',
+      eps: all.eps,
+      epsMode: all.epsMode,
+      decay: all.decay,
+      detachEvery: all.detachEvery,
       prefixSums: true,
-      writeGate,
-      writeGateMargin,
-      firstSegment,
-      memoryDtype,
+      writeGate: all.writeGate,
+      writeGateMargin: all.writeGateMargin,
+      firstSegment: all.firstSegment,
+      memoryDtype: all.memoryDtype,
     };
     const made = memoryParameters({
-      numHeads,
-      keyDim,
-      valueDim,
-      inputDim,
-      gate,
-      gateInit,
-      writeGate,
-      normEps,
-      initState,
-      learnNormalizer: normalize === 'z',
-      dtype,
-      featureMap: kind,
-      readNorm: normalize === 'rmsNorm',
-      keys: key.split(2) as [Key, Key],
+      ...all,
+      learnNormalizer: all.normalize === 'z',
+      readNorm: all.normalize === 'rmsNorm',
+      keys: all.key.split(2) as [Key, Key],
     });
     this.beta = made.beta;
     this.gateProj = made.gateProj;

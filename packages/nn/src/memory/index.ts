@@ -1,5 +1,6 @@
 /** The compressive memory of Infini-attention. */
 export * from './compressive-memory.ts';
+export type { CompressiveMemoryOptions } from './options.ts';
 export {
   memoryParameters,
   writeOpenness,

@@ -2,7 +2,6 @@
 import fc from 'fast-check';
 import { grad, gradcheck } from '@infinigrad/autograd';
 import {
-  CompressiveMemory,
   featureDim,
   featureMap,
   memoryBytes,
@@ -11,71 +10,15 @@ import {
   walkMemory,
   writeOpenness,
   type CompressiveMemoryOptions,
-  type CompressiveMemoryRead,
   type MemoryState,
 } from '@infinigrad/nn';
-import {
-  arange,
-  concat,
-  DTypeError,
-  full,
-  Key,
-  ones,
-  ShapeError,
-  tensor,
-  ValueError,
-  zeros,
-  type Tensor,
-} from '@infinigrad/tensor';
+import { arange, concat, full, ones, tensor, zeros, type Tensor } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
-import { layersConform, type LayerRow } from '../layers/conformance.ts';
 import { distance } from '../linear-attention/rules.ts';
 import { numbers } from '../support.ts';
 import { memoryWrittenOut } from './written-out.ts';
 
-const key = new Key(61);
-const updates = ['linear', 'delta'] as const;
-const dtype = 'f64' as const;
-const sizes = { numHeads: 2, keyDim: 4, valueDim: 3, segmentLength: 4 };
-const inputDim = 5;
-const make = (options: Partial<CompressiveMemoryOptions> = {}, own = key): CompressiveMemory =>
-  new CompressiveMemory({ ...sizes, inputDim, key: own, dtype, ...options });
-
-interface Drawn {
-  readonly q: Tensor;
-  readonly k: Tensor;
-  readonly v: Tensor;
-  readonly local: Tensor;
-  readonly x: Tensor;
-}
-const draw = (length: number, seed = 1, batch = 2): Drawn => {
-  const own = key.foldIn(seed);
-  const normal = (i: number, ...shape: number[]): Tensor => own.foldIn(i).normal(shape, { dtype });
-  return {
-    q: normal(0, batch, 2, length, 4),
-    k: normal(1, batch, 2, length, 4),
-    v: normal(2, batch, 2, length, 3),
-    local: normal(3, batch, 2, length, 3),
-    x: normal(4, batch, length, inputDim),
-  };
-};
-const cut = (drawn: Drawn, start: number, length: number): Drawn =>
-  Object.fromEntries(
-    Object.entries(drawn as object as Record<string, Tensor>).map(([name, y]) => [
-      name,
-      y.narrow(name === 'x' ? 1 : 2, start, length),
-    ]),
-  ) as object as Drawn;
-const read = (memory: CompressiveMemory, { q, k, v, ...rest }: Drawn, options: CompressiveMemoryRead = {}) =>
-  memory.read(q, k, v, { ...rest, ...options });
-const apart = (a: Tensor, b: Tensor): number => {
-  expect(a.shape).toEqual(b.shape);
-  return distance(numbers(a), numbers(b));
-};
-const randomise = (memory: CompressiveMemory, seed: number): CompressiveMemory => {
-  memory.parameters().forEach((p, i) => p.assign(key.foldIn(seed + i).normal(p.shape, { dtype })));
-  return memory;
-};
+import { key, updates, dtype, make, type Drawn, draw, cut, read, apart, randomise } from './support.ts';
 
 const variants: readonly Partial<CompressiveMemoryOptions>[] = [
   {},
@@ -344,107 +287,4 @@ describe('what the rules do', () => {
       expect(numbers(output).every(Number.isFinite)).toBe(true);
     }
   });
-});
-
-const inputs = (own: Key): Tensor[] => {
-  const { q, k, v, local, x } = draw(5, numbers(own.randint(0, 1000, [1]))[0]!, 1);
-  return [q, k, v, local, x];
-};
-const row = (options: Partial<CompressiveMemoryOptions>): LayerRow<CompressiveMemory> => ({
-  make: (given) => make({ segmentLength: 2, ...options, ...given }),
-  inputs,
-  forward: (memory, [q, k, v, local, x]) => memory.forward(q!, k!, v!, { local: local!, x: x! }),
-  naive: (state, [q, k, v, local, x], memory) =>
-    memoryWrittenOut(memory, state, { q: q!, k: k!, v: v!, local: local!, x: x! }).output,
-});
-
-layersConform('memory', {
-  'CompressiveMemory, linear': row({ normalize: 'rmsNorm', gate: 'perChannel' }),
-  CompressiveMemory: {
-    ...row({ gate: 'input', writeGate: 'sigmoid', initState: 'learned', update: 'delta' }),
-    errors: {
-      'no heads': {
-        body: () => make({ numHeads: 0 }),
-        type: ValueError,
-        says: 'CompressiveMemory: numHeads must be an integer ≥ 1',
-      },
-      'an unknown rule': {
-        body: () => make({ update: 'hebb' as never }),
-        type: ValueError,
-        says: "update must be one of linear, delta, got 'hebb'",
-      },
-      'an unknown feature map': {
-        body: () => make({ featureMap: 'elu' as never }),
-        type: ValueError,
-        says: 'featureMap: must be one of elu1',
-      },
-      'a decay of 0': {
-        body: () => make({ decay: 0 }),
-        type: ValueError,
-        says: 'decay must lie in (0, 1], got 0',
-      },
-      'an eps below 0': { body: () => make({ eps: -1 }), type: ValueError, says: 'eps must be a number ≥ 0' },
-      'a margin below 0': {
-        body: () => make({ writeGateMargin: -1 }),
-        type: ValueError,
-        says: 'writeGateMargin',
-      },
-      'no gate': { body: () => make({ gateInit: NaN }), type: ValueError, says: 'gateInit must be a number' },
-      'cutting every 0': { body: () => make({ detachEvery: 0 }), type: ValueError, says: 'detachEvery' },
-      'gates without a size': {
-        body: () => new CompressiveMemory({ ...sizes, key, gate: 'input' }),
-        type: ValueError,
-        says: 'gates that read the input need its size',
-      },
-      'other heads': {
-        body: () => make().read(...([1, 2, 3].map(() => zeros([1, 3, 2, 4])) as [Tensor, Tensor, Tensor])),
-        type: ShapeError,
-        says: 'needs q and k [batch, 2, T, 4] and v [batch, 2, T, 3]',
-      },
-      integers: {
-        body: () =>
-          make().read(zeros([1, 2, 1, 4], { dtype: 'i32' }), zeros([1, 2, 1, 4]), zeros([1, 2, 1, 3])),
-        type: DTypeError,
-        says: 'needs floating-point tensors',
-      },
-      'another local': {
-        body: () => read(make(), { ...draw(4), local: draw(5).local }),
-        type: ShapeError,
-        says: "what is mixed with must have the values' shape",
-      },
-      'mixing without a gate': {
-        body: () => read(make({ gate: 'none' }), draw(4)),
-        type: ValueError,
-        says: "gate 'none' mixes with nothing",
-      },
-      'another mask': {
-        body: () => read(make(), draw(4), { mask: ones([2, 3]) }),
-        type: ShapeError,
-        says: 'the mask must be [2, 4]',
-      },
-      'a mask of numbers': {
-        body: () => read(make(), draw(4), { mask: ones([2, 4]) }),
-        type: DTypeError,
-        says: 'the mask must be bool',
-      },
-      'no input': {
-        body: () => make({ writeGate: 'hard' }).read(draw(4).q, draw(4).k, draw(4).v),
-        type: ValueError,
-        says: 'the gates need the input',
-      },
-      'another input': {
-        body: () => read(make({ writeGate: 'hard' }), draw(4), { x: zeros([2, 4, 6]) }),
-        type: ShapeError,
-        says: 'x must be [2, 4, 5]',
-      },
-      'another state': {
-        body: () =>
-          read(make(), draw(4), {
-            initialState: { matrix: zeros([2, 2, 4, 4]), normalizer: zeros([2, 2, 4]) },
-          }),
-        type: ShapeError,
-        says: 'the state must be [2, 2, 4, 3] and [2, 2, 4]',
-      },
-    },
-  },
 });
