@@ -1,5 +1,5 @@
 /** Gradients of the recurrences, into the arguments and the initial state, from the output and the final state. */
-import { gradcheck, valueAndGrad } from '@infinigrad/autograd';
+import { valueAndGrad } from '@infinigrad/autograd';
 import type { RecurrenceForm, RecurrenceOptions, RecurrenceState } from '@infinigrad/nn';
 import { Key, type FloatDType, type Tensor } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
@@ -58,23 +58,5 @@ describe.each(Object.entries(rules))('%s', (_, rule) => {
       if (form !== 'recurrent') agree(form, 'f64', 1e-12);
       agree(form, 'f32', 1e-5);
     }
-  });
-
-  test.each(forms)('of %s pass gradcheck to second order', (form) => {
-    const sizes = { batch: 1, heads: 1, length: 5, dk: 2, dv: 2 };
-    const args = rule.draw(key, sizes);
-    const names = Object.keys(args) as (keyof Arguments)[];
-    const { matrix, normalizer } = someState(rule, key, sizes);
-    gradcheck(
-      (...all) => {
-        const given = Object.fromEntries(names.map((name, i) => [name, all[i]!])) as unknown as Arguments;
-        const [m, z] = all.slice(names.length) as [Tensor, Tensor?];
-        const initialState = { matrix: m, ...(z && { normalizer: z }) };
-        const { output, state } = rule.call(given, { form, chunkSize: 2, initialState });
-        return output.sum().add(state.matrix.square().sum());
-      },
-      [...names.map((name) => args[name]!), matrix, ...(normalizer ? [normalizer] : [])],
-      { order: 2 },
-    );
   });
 });
