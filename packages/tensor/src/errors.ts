@@ -65,8 +65,8 @@ export class BackendError extends InfinigradError {
 export class GradientError extends InfinigradError {
   override readonly name: string = 'GradientError';
 }
-/** A NaN or an infinity where there must be none: what anomaly detection throws. */
-export class NumericError extends InfinigradError {
+/** A NaN or an infinity where there must be none: what anomaly detection and optimizers throw. */
+export class NumericError extends ValueError {
   override readonly name: string = 'NumericError';
   /** Where the op was called, as the stack tells it; null where that is not known. */
   readonly site: string | null;

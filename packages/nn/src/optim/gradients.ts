@@ -1,5 +1,5 @@
 /** What a step does with gradients before an optimizer sees them: their share, their norm, clipping. */
-import { ValueError, type Tensor } from '@infinigrad/tensor';
+import { NumericError, ValueError, type Tensor } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
 import { checkMaxNorm, clipFactor, clipFactorLater, squaredNorms } from './clip.ts';
 import { times } from './wide.ts';
@@ -47,14 +47,14 @@ export function clipping(
   return { scale: share, adjust: (g) => g.mul(later) };
 }
 
-/** The 2-norm of the gradients of parameters that have one. @throws ValueError where it is not finite */
+/** The 2-norm of the gradients of parameters that have one. @throws NumericError where it is not finite */
 export function finiteNorm(op: string, held: readonly Parameter[], step: number): number {
   const squares = squaredNorms(held.map(({ grad }) => grad!));
   const norm = Math.sqrt(squares.reduce((a, b) => a + b, 0));
   if (!Number.isFinite(norm)) {
     const culprit = held[squares.findIndex((square) => !Number.isFinite(square))];
     const where = culprit ? ', first in the parameter' : '';
-    throw new ValueError(op, `the norm of the gradients is ${norm} at step ${step}${where}`, {
+    throw new NumericError(op, `the norm of the gradients is ${norm} at step ${step}${where}`, {
       operands: culprit ? [culprit] : [],
       hint: 'nothing was changed',
     });

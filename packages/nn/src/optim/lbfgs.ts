@@ -9,6 +9,7 @@ import {
   retire,
   scalar,
   scope,
+  NumericError,
   ShapeError,
   Tensor,
   ValueError,
@@ -200,7 +201,7 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
       });
     const value = loss.itemSync();
     const refuse = (what: string): never => {
-      throw new ValueError('LBFGS.minimize', `${what} at step ${this.stepCount + 1}`, {
+      throw new NumericError('LBFGS.minimize', `${what} at step ${this.stepCount + 1}`, {
         hint: 'nothing was changed',
       });
     };

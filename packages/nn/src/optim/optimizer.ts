@@ -1,6 +1,6 @@
 /** What all optimizers share: groups, the norm of the gradients, a step that changes everything or nothing, the state. */
 import { enableGrad, noGrad } from '@infinigrad/autograd';
-import { scope, ShapeError, Tensor, ValueError } from '@infinigrad/tensor';
+import { NumericError, scope, ShapeError, Tensor, ValueError } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
 import { finiteLater } from './clip.ts';
 import { FollowUp, type FollowUpOptions } from './follow-up.ts';
@@ -165,7 +165,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
    * given back when the step ends; `keep` what else you need of it.
    * @param f computes the loss, a single number
    * @returns the loss, without history
-   * @throws ValueError where the loss or the gradients' norm is not finite; parameters and state are then as before. On a GPU
+   * @throws NumericError where the loss or the gradients' norm is not finite; parameters and state are then as before. On a GPU
    * neither is read: the loss shows it
    */
   minimize(f: () => Tensor): Tensor {
@@ -188,7 +188,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
    * @param f computes the part's loss, a single number
    * @param weight of the part, > 0. Default 1
    * @returns the part's loss, without history
-   * @throws ValueError where the loss is not finite, or for another weight; the gradients are then as before
+   * @throws NumericError where the loss is not finite, ValueError for another weight; the gradients are then as before
    */
   accumulate(f: () => Tensor, weight = 1): Tensor {
     const op = `${this.op}.accumulate`;
@@ -217,7 +217,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
 
   #checkLoss(op: string, value: number): void {
     if (!Number.isFinite(value))
-      throw new ValueError(op, `the loss is ${value} at step ${this.stepCount + 1}`, {
+      throw new NumericError(op, `the loss is ${value} at step ${this.stepCount + 1}`, {
         hint: 'nothing was changed',
       });
   }
@@ -225,7 +225,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   /**
    * Updates every parameter that has a gradient. The gradients stay as they are, but for those that were accumulated, which
    * are forgotten.
-   * @throws ValueError where their norm is not finite; nothing is then changed
+   * @throws NumericError where their norm is not finite; nothing is then changed
    */
   step(): void {
     scope(() => this.#update(`${this.op}.step`));
