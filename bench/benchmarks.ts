@@ -8,6 +8,8 @@ export interface BenchmarkInfo {
   readonly parts?: readonly string[];
   /** What the peers are asked for, where that differs from the parts. */
   readonly peerParts?: readonly string[];
+  /** Only the framework itself is measured. */
+  readonly alone?: true;
 }
 
 export const benchmarks = {
@@ -34,10 +36,17 @@ export const benchmarks = {
     title: 'Training step of a larger GPT',
     about: '6 layers of width 256, 4 heads, 256 positions, batch 4, vocabulary 4,096. Otherwise as above.',
   },
+  layers: {
+    title: 'What layers cost',
+    about:
+      'A training step of the small GPT, by ops alone with a loop of one’s own, and of nn’s layers (MultiHeadAttention, MLP, Residual) under the Trainer, in turn in one process.',
+    alone: true,
+  },
   infini: {
     title: 'Infini-Transformer',
     about:
       'The passkey recipe with the write gate, 102,340 parameters: training, and the evaluation that streams through long sequences with the memory as the only state.',
+    alone: true,
   },
   decode: {
     title: 'Greedy decoding',

@@ -85,7 +85,7 @@ async function run(options: Options): Promise<number> {
     for (const peer of readied)
       if ('reason' in peer) findings.note(`${peer.name} is not measured: ${peer.reason}`);
     const jobs = only.flatMap((name) =>
-      peers.filter((peer) => peer === us || name !== 'infini').map((peer) => ({ name, peer })),
+      peers.filter((peer) => peer === us || !infoOf(name).alone).map((peer) => ({ name, peer })),
     );
     for (const [i, { name, peer }] of jobs.entries()) {
       const started = performance.now();

@@ -4,6 +4,7 @@ import { say } from '../run/lines.ts';
 import { Work } from '../workload/folder.ts';
 import { decode } from './decode.ts';
 import { infini } from './infini.ts';
+import { layers } from './layers.ts';
 import { memory } from './memory.ts';
 import { micro } from './micro.ts';
 import { breathe } from './sample.ts';
@@ -51,6 +52,7 @@ if (part === 'gpt-small' || part === 'gpt-large')
   await training(part === 'gpt-small' ? 'small' : 'large', work);
 else if (part === 'decode') await decode(work);
 else if (part === 'infini') await infini(work);
+else if (part === 'layers') await layers(work);
 else if (way) await memory(way, work);
 else await micro(part, work);
 // Helper threads would keep the process alive.

@@ -40,6 +40,7 @@ const moreIsBetter: Readonly<Record<Unit, boolean | null>> = {
   ms: false,
   µs: false,
   MB: false,
+  '%': false,
   nats: null,
 };
 

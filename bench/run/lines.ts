@@ -1,6 +1,6 @@
 /** What a measuring program says on its standard output: one JSON object a line. All else there is talk. */
 
-export type Unit = 'GFLOP/s' | 'ms' | 'µs' | 'tokens/s' | 'MB' | 'nats';
+export type Unit = 'GFLOP/s' | 'ms' | 'µs' | 'tokens/s' | 'MB' | 'nats' | '%';
 
 /** A figure. */
 export interface Figure {

@@ -36,7 +36,7 @@ export interface WorkFile {
 /** The GPT that a benchmark is about. */
 function gptOf(benchmark: string): GptName | null {
   if (benchmark === 'gpt-large') return 'large';
-  return ['gpt-small', 'decode', 'memory'].includes(benchmark) ? 'small' : null;
+  return ['gpt-small', 'layers', 'decode', 'memory'].includes(benchmark) ? 'small' : null;
 }
 
 function* gptTensors(name: GptName, steps: number): Generator<[string, Input]> {
