@@ -1,5 +1,5 @@
 /** Losses by their own laws: second definitions, gradients to second order, storage of 16 bits, refusals. */
-import { gradcheck } from '@infinigrad/autograd';
+import { grad, gradcheck, jvp, noGrad, vmap } from '@infinigrad/autograd';
 import * as nn from '@infinigrad/nn';
 import {
   DTypeError,
@@ -203,6 +203,56 @@ describe('linearCrossEntropy', () => {
       ),
       { numRuns: 60 },
     ));
+  describe('is crossEntropy of the product', () => {
+    const [h, w] = [normal(1, [5, 3]), normal(2, [4, 3])];
+    const t = integers([0, -100, 3, 1, 1]);
+    const chunked = (x: Tensor, y: Tensor): Tensor => nn.linearCrossEntropy(x, y, t, { chunkSize: 2 });
+    const plain = (x: Tensor, y: Tensor): Tensor => nn.crossEntropy(x.matmul(y.transpose()), t);
+    test('where one of the inputs needs no gradient', () => {
+      for (const frozen of [0, 1]) {
+        const gradientOf = (loss: typeof chunked): number[] => {
+          const inputs = [h, w].map((x, i) => (i === frozen ? x : x.detach().requireGrad())) as [
+            Tensor,
+            Tensor,
+          ];
+          loss(...inputs).backward();
+          return numbers(inputs[1 - frozen]!.grad!);
+        };
+        expectNumbers(gradientOf(chunked), gradientOf(plain));
+      }
+    });
+    test('where nothing is recorded', () => {
+      const [x, y] = [h.detach().requireGrad(), w.detach().requireGrad()];
+      const loss = noGrad(() => chunked(x, y));
+      expect(loss.requiresGrad).toBe(false);
+      expectNumbers([loss.itemSync()], [plain(h, w).itemSync()]);
+    });
+    test('along a direction, and for every example of a batch', () => {
+      const [dh, dw] = [normal(5, [5, 3]), normal(6, [4, 3])];
+      const along = (f: typeof chunked): number[] => numbers(jvp(f, [h, w], [dh, dw]).tangent as Tensor);
+      expectNumbers(along(chunked), along(plain));
+      const batch = normal(7, [3, 5, 3]);
+      const each = (f: typeof chunked): number[] =>
+        numbers(
+          vmap(
+            grad((x: Tensor, y: Tensor) => f(x, y)),
+            { inAxes: [0, null] },
+          )(batch, w) as Tensor,
+        );
+      expectNumbers(each(chunked), each(plain));
+    });
+    test('twice through one graph', () => {
+      const x = h.detach().requireGrad();
+      const loss = chunked(x, w).mul(3);
+      loss.backward(undefined, { retainGraph: true });
+      const once = numbers(x.grad!);
+      loss.backward();
+      expectNumbers(
+        numbers(x.grad!),
+        once.map((g) => 2 * g),
+      );
+    });
+  });
   test('never holds the logits whole', () => {
     const [rows, classes, d, chunkSize] = [256, 2000, 8, 16];
     const [h, w] = [
