@@ -32,7 +32,7 @@ const flags: Readonly<Record<Mode, readonly string[]>> = {
 declare const page: There;
 
 export async function tryInChromium(mode: Mode): Promise<Outcome> {
-  const name = `${mode} in Chromium`;
+  const name = mode;
   const executablePath = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
   if (!existsSync(executablePath)) return notRun(name, `there is no Chromium at ${executablePath}`);
   const own = process.env['CHROMIUM_FLAGS']?.split(' ').filter(Boolean);

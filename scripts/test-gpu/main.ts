@@ -1,6 +1,7 @@
 /**
  * Tries every op on every way to a GPU that is at hand, and ends with one line for each: `webgl2: N passed, M failed, K
- * declared absent`, or `webgpu: not run (reason)`. Modes can be named as arguments: node, webgpu, webgl2, headlessgl.
+ * declared absent`, or `webgpu: not run (reason)`; `webgpu in Node` is one of its own. Ways can be named as arguments: node, webgpu, webgl2,
+ * headlessgl.
  */
 import { tryInChromium } from './chromium.ts';
 import { tryHeadless } from './headless.ts';
