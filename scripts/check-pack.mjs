@@ -33,7 +33,8 @@ import { useGpu, type Gpu } from '@infinigrad/tensor/gpu';
 import { viewsAgree } from '@infinigrad/tensor/testing';
 import { grad, gradcheck } from '@infinigrad/autograd';
 import { gradientHolds } from '@infinigrad/autograd/testing';
-import { AdamW, Linear, crossEntropy } from '@infinigrad/nn';
+import { AdamW, Linear, Trainer, crossEntropy } from '@infinigrad/nn';
+import { Checkpoints } from '@infinigrad/nn/node';
 import { InfiniTransformer } from '@infinigrad/zoo';
 import { loadPretrained, savePretrained } from '@infinigrad/zoo/node';
 
@@ -50,6 +51,10 @@ const step = () => optimizer.minimize(() => crossEntropy(layer.forward(x), tenso
 const first = step().itemSync();
 for (let i = 0; i < 20; i++) step();
 expect(step().itemSync() < first, 'the loss falls');
+const labels = tensor([0, 2], { dtype: 'i32' });
+const trainer = new Trainer({ model: layer, optimizer, data: () => x, steps: 3, checkpoints: new Checkpoints('checkpoints'),
+  loss: (m, batch) => crossEntropy(m.forward(batch), labels) });
+expect((await trainer.fit()).step === 3 && (await new Checkpoints('checkpoints').latest()) !== null, 'training leaves a checkpoint');
 const model = new InfiniTransformer({ vocabSize: 8, hiddenSize: 8, numLayers: 1, numHeads: 2, segmentLength: 4 }, new Key(0));
 expect(model.forward(tensor([[1, 2, 3, 4, 5]], { dtype: 'i32' })).logits.shape.join() === '1,5,8', 'logits');
 await saveSafetensors('model.safetensors', model.stateDict());

@@ -1,5 +1,5 @@
 /** One training step: gradients of one batch or of several parts, and an update. */
-import { InfinigradError, keep, NumericError, scope, Tensor, ValueError, type Key } from '@infinigrad/tensor';
+import { keep, scope, Tensor, ValueError, type Key } from '@infinigrad/tensor';
 import { noGrad, stopGradient } from '@infinigrad/autograd';
 import type { Module } from '../module.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
@@ -105,7 +105,7 @@ export function trainStep<M extends Module, B>(
     });
   } catch (error) {
     for (const [buffer, value] of buffers) buffer.assign(value);
-    throw notFinite(error) ?? error;
+    throw error;
   }
 }
 
@@ -165,14 +165,4 @@ function meansOf(
       ),
     ]),
   );
-}
-
-/** What optimizers say of a loss or a norm that is no number, as an error that can be told from others. */
-function notFinite(error: unknown): NumericError | null {
-  if (!(error instanceof ValueError) || !/^the (loss|norm of the gradients) is/.test(error.problem))
-    return null;
-  const { op, problem, operands, hint } = error;
-  const made = new NumericError(op, problem, { operands, ...(hint !== undefined && { hint }) });
-  (made as InfinigradError & { cause?: unknown }).cause = error;
-  return made;
 }
