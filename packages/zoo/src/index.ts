@@ -1,4 +1,5 @@
 /** @infinigrad/zoo: models, and recipes that train them. */
+export * from './core/index.ts';
 export * from './infini/config.ts';
 export * from './infini/memory.ts';
 export * from './infini/attention.ts';

@@ -1,0 +1,33 @@
+/** What decoder language models take and give. */
+import type { Tensor } from '@infinigrad/tensor';
+import type { ModelCache, ModelCacheOptions } from './model-cache.ts';
+
+export interface CausalLMOptions {
+  /** bool or integers [batch, length so far], 0 for padding. */
+  readonly attentionMask?: Tensor | undefined;
+  /** Where the tokens stand, i32 [length] or [batch, length]. Default: after those read, padding apart. */
+  readonly positionIds?: Tensor | undefined;
+  /** What was read before; this call's tokens are read into it. */
+  readonly cache?: ModelCache | undefined;
+  /** Give the hidden states too: of the embedding, and after each block, the last one normalised. Default false. */
+  readonly outputHiddenStates?: boolean | undefined;
+  /** Give the weights of attention too. Default false. */
+  readonly outputAttentions?: boolean | undefined;
+  /** How many of the last positions need logits. Default all. */
+  readonly lastLogits?: number | undefined;
+}
+
+export interface CausalLMOutput {
+  /** [batch, length or lastLogits, vocabSize]. */
+  readonly logits: Tensor;
+  /** Each [batch, length, hiddenSize]. */
+  readonly hiddenStates?: readonly Tensor[];
+  /** One a layer, [batch, heads, length, length so far]. */
+  readonly attentions?: readonly Tensor[];
+}
+
+/** A decoder language model, as generation sees it. */
+export interface CausalLM {
+  forward(inputIds: Tensor, options?: CausalLMOptions): CausalLMOutput;
+  newCache(options?: ModelCacheOptions): ModelCache;
+}

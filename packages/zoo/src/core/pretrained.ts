@@ -1,0 +1,94 @@
+/** What all models of the zoo are: a configuration, parameters, and how both are spelled in Hugging Face's files. */
+import { Embedding, Module } from '@infinigrad/nn';
+import type { FloatDType, Key, Tensor } from '@infinigrad/tensor';
+import type { ConfigSchema } from './config.ts';
+import {
+  loadPretrainedState,
+  pretrainedState,
+  type PretrainedReport,
+  type StateOptions,
+  type StateSpelling,
+} from './state.ts';
+
+/** What the class of a model knows of its family, as data. */
+export interface ModelMeta<C extends object> extends Omit<StateSpelling, 'tied'> {
+  /** Name of the class in Hugging Face's `architectures`. */
+  readonly architecture: string;
+  readonly config: ConfigSchema<C>;
+  /** Keys of one tensor, the one that is saved first. Default none. */
+  tied?(config: C): readonly (readonly string[])[];
+}
+
+export interface ModelInit {
+  /** Default f32. */
+  readonly dtype?: FloatDType | undefined;
+}
+
+/** A class of models. */
+export interface PretrainedClass {
+  readonly meta: ModelMeta<object>;
+  new (options: never, key: Key, init?: ModelInit): PretrainedModel<object>;
+}
+
+export interface CountOptions {
+  /** Count what needs gradients alone. Default false. */
+  readonly trainable?: boolean;
+  /** Count embedding tables. Default true; with an output head tied to it, the table goes too. */
+  readonly embeddings?: boolean;
+}
+
+export abstract class PretrainedModel<C extends object> extends Module {
+  readonly config: C;
+
+  constructor(config: C) {
+    super();
+    this.config = config;
+  }
+
+  /** What the class knows: its static `meta`. */
+  get meta(): ModelMeta<C> {
+    return (this.constructor as unknown as { readonly meta: ModelMeta<C> }).meta;
+  }
+
+  /** Hugging Face's `model_type`. */
+  get modelType(): string {
+    return this.meta.config.modelType;
+  }
+
+  /** How this model's state is spelled in files. */
+  get spelling(): StateSpelling {
+    return { ...this.meta, tied: this.meta.tied?.(this.config) ?? [] };
+  }
+
+  /** The content of config.json, but for the dtype. */
+  configJson(): Record<string, unknown> {
+    const { config, architecture } = this.meta;
+    return { architectures: [architecture], ...config.toJson(this.config) };
+  }
+
+  /** The weights in Hugging Face's keys, shapes and layout. */
+  pretrainedState(): Record<string, Tensor> {
+    return pretrainedState(this, this.spelling);
+  }
+
+  /**
+   * Gives the model weights in Hugging Face's keys, all or none.
+   * @throws PretrainedError with the report, for tensors that do not fit and, in strict mode, that are missing or too many
+   */
+  loadPretrainedState(
+    tensors: Readonly<Record<string, Tensor>>,
+    options: StateOptions = {},
+  ): PretrainedReport {
+    return loadPretrainedState(this, this.spelling, tensors, options);
+  }
+
+  /** The number of numbers in all parameters together; shared ones count once. */
+  override numParameters({ trainable = false, embeddings = true }: CountOptions = {}): number {
+    const tables = new Set<Tensor>(
+      embeddings ? [] : this.modules().flatMap((m) => (m instanceof Embedding ? [m.weight] : [])),
+    );
+    return this.parameters()
+      .filter((p) => !(trainable && !p.requiresGrad) && !tables.has(p))
+      .reduce((total, { size }) => total + size, 0);
+  }
+}
