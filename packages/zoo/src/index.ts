@@ -1,5 +1,6 @@
 /** @infinigrad/zoo: models, and recipes that train them. */
 export * from './core/index.ts';
+export * from './llama/index.ts';
 export * from './infini/config.ts';
 export * from './infini/memory.ts';
 export * from './infini/attention.ts';

@@ -1,10 +1,14 @@
 /** What decoder language models take and give. */
-import type { Tensor } from '@infinigrad/tensor';
+import type { AttentionMask } from '@infinigrad/nn';
+import type { Key, Tensor } from '@infinigrad/tensor';
 import type { ModelCache, ModelCacheOptions } from './model-cache.ts';
 
 export interface CausalLMOptions {
-  /** bool or integers [batch, length so far], 0 for padding. */
-  readonly attentionMask?: Tensor | undefined;
+  /**
+   * bool or integers [batch, length so far], 0 for padding; or who may see whom beside causality: `documentMask(documents)` for
+   * documents packed into rows, whose `positionIds` then count from 0 in each.
+   */
+  readonly attentionMask?: Tensor | AttentionMask | undefined;
   /** Where the tokens stand, i32 [length] or [batch, length]. Default: after those read, padding apart. */
   readonly positionIds?: Tensor | undefined;
   /** What was read before; this call's tokens are read into it. */
@@ -15,6 +19,8 @@ export interface CausalLMOptions {
   readonly outputAttentions?: boolean | undefined;
   /** How many of the last positions need logits. Default all. */
   readonly lastLogits?: number | undefined;
+  /** Decides what dropout drops in training; a fresh one for every call. */
+  readonly key?: Key | undefined;
 }
 
 export interface CausalLMOutput {

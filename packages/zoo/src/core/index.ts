@@ -5,3 +5,5 @@ export { PretrainedError, type PretrainedReport, type StateOptions, type StateSp
 export * from './model-cache.ts';
 export * from './pretrained.ts';
 export * from './causal-lm.ts';
+export * from './counting.ts';
+export type { HiddenAct } from './activations.ts';

@@ -1,7 +1,8 @@
 /** What all models of the zoo are: a configuration, parameters, and how both are spelled in Hugging Face's files. */
 import { Embedding, Module } from '@infinigrad/nn';
-import type { FloatDType, Key, Tensor } from '@infinigrad/tensor';
+import { ValueError, type FloatDType, type Key, type Tensor } from '@infinigrad/tensor';
 import type { ConfigSchema } from './config.ts';
+import { flopsPerToken, footprints, type AttentionShape, type FlopsOptions } from './counting.ts';
 import {
   loadPretrainedState,
   pretrainedState,
@@ -17,6 +18,8 @@ export interface ModelMeta<C extends object> extends Omit<StateSpelling, 'tied'>
   readonly config: ConfigSchema<C>;
   /** Keys of one tensor, the one that is saved first. Default none. */
   tied?(config: C): readonly (readonly string[])[];
+  /** What its costs depend on; models without it have `flopsPerToken` and `memoryFootprint` of their own, or none. */
+  shape?(config: C): AttentionShape;
 }
 
 export interface ModelInit {
@@ -90,5 +93,27 @@ export abstract class PretrainedModel<C extends object> extends Module {
     return this.parameters()
       .filter((p) => !(trainable && !p.requiresGrad) && !tables.has(p))
       .reduce((total, { size }) => total + size, 0);
+  }
+
+  /** Floating-point operations of a token, see `flopsPerToken`. @throws ValueError for a model that does not tell its shape */
+  flopsPerToken(options: FlopsOptions = {}): number {
+    const shape = this.attentionShape();
+    return flopsPerToken(this.numParameters({ embeddings: false }) + shape.tiedHead, shape, options);
+  }
+
+  /**
+   * Numbers that are kept, of each row of a batch, once so many tokens have been read.
+   * @throws ValueError for a model that does not tell its shape
+   */
+  memoryFootprint(length: number): number {
+    const { kvHeads, ...shape } = this.attentionShape();
+    return footprints.transformer({ ...shape, heads: kvHeads }, length);
+  }
+
+  /** @throws ValueError for a model that does not tell it */
+  protected attentionShape(): AttentionShape {
+    const shape = this.meta.shape?.(this.config);
+    if (!shape) throw new ValueError(this.meta.architecture, 'does not tell the shape of its attention');
+    return shape;
   }
 }
