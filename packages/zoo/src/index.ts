@@ -1,6 +1,8 @@
 /** @infinigrad/zoo: models, and recipes that train them. */
 export * from './core/index.ts';
 export * from './llama/index.ts';
+export * from './objectives/index.ts';
+export * from './t5/index.ts';
 export * from './infini/config.ts';
 export * from './infini/memory.ts';
 export * from './infini/attention.ts';
