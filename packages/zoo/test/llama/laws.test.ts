@@ -1,5 +1,4 @@
 /** The laws of all models, for LLaMA. */
-import { Key } from '@infinigrad/tensor';
 import { LlamaForCausalLM, type LlamaOptions, type ModelCache } from '@infinigrad/zoo';
 import { describeModel } from '../models/runner.ts';
 
