@@ -1,6 +1,9 @@
 /** @infinigrad/zoo: models, and recipes that train them. */
 export * from './core/index.ts';
 export * from './llama/index.ts';
+export * from './gpt2/index.ts';
+export * from './gpt-neo/index.ts';
+export * from './generation/index.ts';
 export * from './objectives/index.ts';
 export * from './t5/index.ts';
 export * from './infini/config.ts';
