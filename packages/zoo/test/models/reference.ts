@@ -1,6 +1,6 @@
 /** Tiny models that transformers has run in f64 (scripts/fixtures/zoo): their files, inputs, logits and gradients. */
 import { readFileSync } from 'node:fs';
-import { decodeSafetensors, fromData, type Tensor } from '@infinigrad/tensor';
+import { concat, decodeSafetensors, fromData, type Tensor } from '@infinigrad/tensor';
 import { stateEntries, type PretrainedModel } from '@infinigrad/zoo';
 import { expect } from 'vitest';
 import { largestDifference } from './runner.ts';
@@ -65,12 +65,14 @@ export function expectGradients(
   const own = model.namedParameters();
   const entries = stateEntries([...own.keys()], model.meta.keyMap);
   expect(entries.map(({ key }) => key).toSorted()).toEqual(Object.keys(gradients).toSorted());
-  for (const { key, names } of entries) {
+  for (const { key, names, transpose } of entries) {
     const wanted = gradients[key]!.cast('f64');
-    const { grad } = own.get(names[0]!)!;
-    expect(grad, key).not.toBeNull();
+    const parts = names.map((name) => own.get(name)!.grad);
+    expect(parts, key).not.toContain(null);
+    const joined = parts.length === 1 ? parts[0]! : concat(parts as Tensor[], 0);
+    const grad = transpose && joined.rank === 2 ? joined.transpose() : joined;
     const size = wanted.abs().max().itemSync();
     expect(size, key).toBeGreaterThan(0);
-    expect(largestDifference(grad!.cast('f64'), wanted) / Number(size), key).toBeLessThan(tolerance);
+    expect(largestDifference(grad.cast('f64'), wanted) / Number(size), key).toBeLessThan(tolerance);
   }
 }
