@@ -6,6 +6,7 @@ export * from './gpt-neo/index.ts';
 export * from './generation/index.ts';
 export * from './objectives/index.ts';
 export * from './t5/index.ts';
+export * from './glm/index.ts';
 export * from './infini/config.ts';
 export * from './infini/memory.ts';
 export * from './infini/attention.ts';
