@@ -1,6 +1,8 @@
 /** Every class of models that a folder may hold. A family adds its classes; of one model type the first is what is made where a config names none. */
 import { GPTNeoForCausalLM, GPTNeoModel } from '../gpt-neo/model.ts';
 import { GPT2LMHeadModel, GPT2Model } from '../gpt2/model.ts';
+import { GlmForCausalLM, GlmModel } from '../glm/model.ts';
+import { InfiniTransformer } from '../infini/model.ts';
 import { LlamaForCausalLM, LlamaModel } from '../llama/model.ts';
 import { T5EncoderModel } from '../t5/encoder.ts';
 import { T5ForConditionalGeneration } from '../t5/model.ts';
@@ -9,9 +11,13 @@ import type { PretrainedClass } from './pretrained.ts';
 export const pretrainedClasses: readonly PretrainedClass[] = [
   LlamaForCausalLM,
   LlamaModel,
+  InfiniTransformer,
   GPT2LMHeadModel,
   GPT2Model,
   GPTNeoForCausalLM,
   GPTNeoModel,
+  GlmForCausalLM,
+  GlmModel,
   T5ForConditionalGeneration,
+  T5EncoderModel,
 ];

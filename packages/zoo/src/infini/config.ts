@@ -1,5 +1,6 @@
 /** The Infini-Transformer's configuration: shapes, and every option of the compressive memory. */
 import { ValueError } from '@infinigrad/tensor';
+import type { ConfigSchema } from '../core/config.ts';
 
 /** Sizes and options. Those without a default must be given. */
 export interface InfiniTransformerOptions {
@@ -177,27 +178,50 @@ export function configToJson(config: InfiniTransformerConfig): Record<string, un
   };
 }
 
-/** The configuration that a config.json holds. @throws ValueError where it is of another model or incomplete */
-export function configFromJson(json: Readonly<Record<string, unknown>>): InfiniTransformerConfig {
-  if (json['model_type'] !== modelType)
-    throw new ValueError(
-      'InfiniTransformer',
-      `config.json is of model type '${String(json['model_type'])}', not '${modelType}'`,
-    );
-  const template = infiniTransformerConfig({
-    vocabSize: 1,
-    hiddenSize: 2,
-    numLayers: 1,
-    numHeads: 1,
-    segmentLength: 1,
-  });
+/** The configuration that a config.json holds. @throws ValueError where it is of another model or incomplete, or has values of wrong types */
+export function configFromJson(json: unknown): InfiniTransformerConfig {
+  const fail = (problem: string): never => {
+    throw new ValueError('InfiniTransformer', problem);
+  };
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return fail('not a JSON object');
+  const given = json as Readonly<Record<string, unknown>>;
+  if (given['model_type'] !== modelType)
+    fail(`config.json is of model type '${String(given['model_type'])}', not '${modelType}'`);
   const options: Record<string, unknown> = {};
-  for (const name of Object.keys(template)) {
-    const value = json[snake(name)];
-    if (value !== undefined) options[name] = value;
+  for (const [name, sample] of Object.entries(sampleConfig)) {
+    const key = snake(name);
+    if (!Object.hasOwn(given, key)) continue;
+    const value = given[key];
+    if (!sameType(sample, value))
+      fail(`${key} is ${JSON.stringify(value)}, where ${JSON.stringify(sample)} would be a value`);
+    options[name] = value;
   }
   for (const name of ['vocabSize', 'hiddenSize', 'numLayers', 'numHeads', 'segmentLength'])
-    if (typeof options[name] !== 'number')
-      throw new ValueError('InfiniTransformer', `config.json lacks ${snake(name)}`);
+    if (typeof options[name] !== 'number') fail(`config.json lacks ${snake(name)}`);
   return infiniTransformerConfig(options as unknown as InfiniTransformerOptions);
 }
+
+/** One value of the right type for each member. */
+const sampleConfig = infiniTransformerConfig({
+  vocabSize: 1,
+  hiddenSize: 2,
+  numLayers: 1,
+  numHeads: 1,
+  segmentLength: 1,
+});
+
+function sameType(sample: unknown, value: unknown): boolean {
+  // detach_every: null or a number
+  if (sample === null) return value === null || typeof value === 'number';
+  if (Array.isArray(sample))
+    return Array.isArray(value) && value.every((item) => typeof item === typeof sample[0]);
+  return typeof value === typeof sample;
+}
+
+/** The three functions as one, as all families have them. */
+export const infiniSchema: ConfigSchema<InfiniTransformerConfig> = {
+  modelType,
+  make: (options) => infiniTransformerConfig(options as InfiniTransformerOptions),
+  toJson: configToJson,
+  fromJson: configFromJson,
+};

@@ -10,11 +10,10 @@
 import { Embedding, Linear, Module, RMSNorm, SwiGLU, type Parameter } from '@infinigrad/nn';
 import { ShapeError, type FloatDType, type Key, type Tensor } from '@infinigrad/tensor';
 import { InfiniAttention, type InfiniAttentionOutput } from './attention.ts';
-import {
-  infiniTransformerConfig,
-  type InfiniTransformerConfig,
-  type InfiniTransformerOptions,
-} from './config.ts';
+import { footprints } from '../core/counting.ts';
+import { PretrainedModel, type ModelInit, type ModelMeta } from '../core/pretrained.ts';
+import { infiniSchema, type InfiniTransformerConfig, type InfiniTransformerOptions } from './config.ts';
+import { featureDim } from './memory.ts';
 import type { MemoryState } from './memory.ts';
 
 /** One entry a layer; null where the layer has no memory. */
@@ -66,17 +65,30 @@ class InfiniBlock extends Module {
   }
 }
 
-export interface InfiniTransformerInit {
+export interface InfiniTransformerInit extends ModelInit {
   /** Standard deviation of the embedding. Default 0.02. */
   readonly embeddingStd?: number;
   /** Standard deviation of a linear layer's weights is this / √inputs. Default 0.7. */
   readonly gain?: number;
-  /** Default f32. */
-  readonly dtype?: FloatDType;
 }
 
-export class InfiniTransformer extends Module {
-  readonly config: InfiniTransformerConfig;
+export class InfiniTransformer extends PretrainedModel<InfiniTransformerConfig> {
+  static readonly meta: ModelMeta<InfiniTransformerConfig> = {
+    architecture: 'InfiniTransformer',
+    config: infiniSchema,
+    // Its keys are our names.
+    keyMap: [{ from: '{name*}', to: '{name*}' }],
+    basePrefix: '',
+    shape: ({ numLayers, numHeads, numKvHeads, headDim, tieWordEmbeddings, vocabSize, hiddenSize }) => ({
+      layers: numLayers,
+      heads: numHeads,
+      kvHeads: numKvHeads,
+      keyDim: headDim,
+      valueDim: headDim,
+      tiedHead: tieWordEmbeddings ? vocabSize * hiddenSize : 0,
+    }),
+  };
+
   readonly embedTokens: Embedding;
   readonly layers: readonly InfiniBlock[];
   readonly norm: RMSNorm;
@@ -89,12 +101,11 @@ export class InfiniTransformer extends Module {
     key: Key,
     { embeddingStd = 0.02, gain = 0.7, dtype = 'f32' }: InfiniTransformerInit = {},
   ) {
-    super();
-    const config = infiniTransformerConfig(options);
+    const config = infiniSchema.make(options);
+    super(config);
     const init = (fanIn: number): number => gain / Math.sqrt(fanIn);
     const { vocabSize, hiddenSize, numLayers } = config;
     const keys = key.split(numLayers + 2);
-    this.config = config;
     this.embedTokens = new Embedding(vocabSize, hiddenSize, { key: keys[0]!, std: embeddingStd, dtype });
     this.layers = Array.from(
       { length: numLayers },
@@ -134,6 +145,13 @@ export class InfiniTransformer extends Module {
     const last = this.norm.forward(x.narrow(1, length - lastLogits, lastLogits));
     const logits = this.lmHead ? this.lmHead.forward(last) : last.matmul(this.embedTokens.weight.transpose());
     return { logits, memories: after, writeLogits };
+  }
+
+  /** What the memories hold, whatever has been read: d_key (d_value + 1) for each head and layer with memory (Table 1). */
+  override memoryFootprint(): number {
+    const { featureMap, headDim, numHeads, memoryLayers } = this.config;
+    const [keyDim, valueDim] = [featureDim(featureMap, headDim), headDim];
+    return footprints.infini({ layers: new Set(memoryLayers).size, heads: numHeads, keyDim, valueDim });
   }
 
   /** β of eq. (10) and its kin: they want a learning rate of their own (10 to 30 times the rest) and no weight decay. */
