@@ -8,15 +8,7 @@
  * - v1.0 shares one table between encoder, decoder and head, and scales what the head sees by dModel^-½; v1.1 has a head of its own.
  */
 import { Embedding, Linear } from '@infinigrad/nn';
-import {
-  full,
-  concat,
-  ShapeError,
-  ValueError,
-  type FloatDType,
-  type Key,
-  type Tensor,
-} from '@infinigrad/tensor';
+import { full, concat, ValueError, type Key, type Tensor } from '@infinigrad/tensor';
 import { attentionInputs, type AttentionMaskLike } from '../core/attention-inputs.ts';
 import type { ModelCacheOptions } from '../core/model-cache.ts';
 import { PretrainedModel, type ModelInit, type ModelMeta } from '../core/pretrained.ts';

@@ -1,0 +1,2 @@
+export { glmConfig, glmPresets, glmSchema, type GlmConfig, type GlmOptions } from './config.ts';
+export * from './model.ts';
