@@ -1,0 +1,174 @@
+/** Processors keep exactly the tokens that they should, by definitions written out. */
+import { fromData, Key, ValueError } from '@infinigrad/tensor';
+import {
+  chain,
+  minNewTokens,
+  minP,
+  noRepeatNgrams,
+  repetitionPenalty,
+  suppressTokens,
+  temperature,
+  topK,
+  topP,
+  typicalP,
+  type LogitsProcessor,
+} from '@infinigrad/zoo';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { softmax } from './support.ts';
+
+/** The tokens that are kept, by what is known of a row. */
+type Naive = (logits: readonly number[], value: number, sequence: readonly number[]) => ReadonlySet<number>;
+
+const byLikelihood = (logits: readonly number[]): number[] =>
+  logits.map((_, i) => i).toSorted((a, b) => logits[b]! - logits[a]! || a - b);
+
+const where = (logits: readonly number[], test_: (token: number) => boolean): ReadonlySet<number> =>
+  new Set(logits.map((_, i) => i).filter(test_));
+
+/** The first of an order until their probabilities reach p. */
+function untilMass(order: readonly number[], p: readonly number[], mass: number): number[] {
+  const kept: number[] = [];
+  let sum = 0;
+  for (const token of order) {
+    if (sum >= mass) break;
+    kept.push(token);
+    sum += p[token]!;
+  }
+  return kept;
+}
+
+const table: Readonly<
+  Record<string, { make: (value: number) => LogitsProcessor; naive: Naive; values: fc.Arbitrary<number> }>
+> = {
+  topK: {
+    make: topK,
+    values: fc.integer({ min: 1, max: 20 }),
+    naive: (logits, k) => {
+      const least = logits.toSorted((a, b) => b - a)[Math.min(k, logits.length) - 1]!;
+      return where(logits, (i) => logits[i]! >= least);
+    },
+  },
+  topP: {
+    make: topP,
+    // Between sums of multiples of what the probabilities are made of, so that rounding decides nothing.
+    values: fc.double({ min: 0.01, max: 0.99, noNaN: true }),
+    naive: (logits, p) => new Set(untilMass(byLikelihood(logits), softmax(logits), p)),
+  },
+  minP: {
+    make: minP,
+    values: fc.double({ min: 0.001, max: 0.999, noNaN: true }),
+    naive: (logits, p) => {
+      const probabilities = softmax(logits);
+      return where(logits, (i) => probabilities[i]! >= p * Math.max(...probabilities));
+    },
+  },
+  typicalP: {
+    make: typicalP,
+    values: fc.double({ min: 0.01, max: 0.99, noNaN: true }),
+    naive: (logits, mass) => {
+      const p = softmax(logits);
+      const entropy = -p.reduce((sum, x) => sum + (x === 0 ? 0 : x * Math.log(x)), 0);
+      const distance = p.map((x) => Math.abs(-Math.log(x) - entropy));
+      const order = p.map((_, i) => i).toSorted((a, b) => distance[a]! - distance[b]! || a - b);
+      return new Set(untilMass(order, p, mass));
+    },
+  },
+  noRepeatNgrams: {
+    make: noRepeatNgrams,
+    values: fc.integer({ min: 1, max: 4 }),
+    naive: (logits, n, sequence) => {
+      const there = new Set(sequence.map((_, i) => sequence.slice(i, i + n).join()));
+      return where(logits, (i) => {
+        const last = n === 1 ? [] : sequence.slice(1 - n);
+        return !there.has([...last, i].join()) || last.length < n - 1;
+      });
+    },
+  },
+};
+
+describe.each(Object.entries(table))('%s', (_, { make, naive, values }) => {
+  test('keeps what its definition keeps, and changes nothing of it', () => {
+    const cases = fc.record({
+      seed: fc.nat(1e6),
+      rows: fc.integer({ min: 1, max: 3 }),
+      vocabulary: fc.integer({ min: 1, max: 12 }),
+      value: values,
+      excluded: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(cases, ({ seed, rows, vocabulary, value, excluded }) => {
+        const [a, b] = new Key(seed).split(2) as [Key, Key];
+        // f64: what is kept is decided by the definition, not by rounding.
+        const data = Float64Array.from(a.normal([rows, vocabulary], { std: 2, dtype: 'f64' }).dataSync());
+        if (excluded && vocabulary > 2)
+          for (let row = 0; row < rows; row++) data[row * vocabulary] = -Infinity;
+        const tokens = Array.from(b.randint(0, 3, [rows, 9]).dataSync());
+        const sequences = Array.from({ length: rows }, (_, row) => tokens.slice(row * 9, row * 9 + 9));
+        const logits = fromData(data, [rows, vocabulary], { dtype: 'f64' });
+        const result = make(value)(logits, { sequences, newTokens: 3 }).dataSync();
+        for (let row = 0; row < rows; row++) {
+          const before = Array.from(data.subarray(row * vocabulary, (row + 1) * vocabulary));
+          const kept = naive(before, value, sequences[row]!);
+          before.forEach((x, i) => expect(result[row * vocabulary + i]).toBe(kept.has(i) ? x : -Infinity));
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+const logits = fromData(Float32Array.from([2, -2, 1, 0, 3, -1]), [2, 3]);
+const context = {
+  sequences: [
+    [0, 1, 1],
+    [2, 7],
+  ],
+  newTokens: 1,
+};
+const numbers = (processor: LogitsProcessor): number[] => Array.from(processor(logits, context).dataSync());
+
+test('repetition makes likely tokens less likely, and unlikely ones too, once', () => {
+  expect(numbers(repetitionPenalty(2))).toEqual([1, -4, 1, 0, 3, -2]);
+});
+
+test('temperatures divide', () => {
+  expect(numbers(temperature(0.5))).toEqual([4, -4, 2, 0, 6, -2]);
+});
+
+test('tokens are suppressed always, or until there are enough others', () => {
+  expect(numbers(suppressTokens([1, 9]))).toEqual([2, -Infinity, 1, 0, -Infinity, -1]);
+  expect(numbers(minNewTokens(2, [0]))).toEqual([-Infinity, -2, 1, -Infinity, 3, -1]);
+  expect(numbers(minNewTokens(1, [0]))).toEqual([2, -2, 1, 0, 3, -1]);
+});
+
+test('a chain is one after the other', () => {
+  expect(numbers(chain([temperature(0.5), suppressTokens([0]), topK(1)]))).toEqual([
+    -Infinity,
+    -Infinity,
+    2,
+    -Infinity,
+    6,
+    -Infinity,
+  ]);
+  expect(numbers(chain([]))).toEqual([2, -2, 1, 0, 3, -1]);
+});
+
+test.each([
+  ['temperature must be a number > 0', () => temperature(0)],
+  ['temperature must be a number > 0', () => temperature(Infinity)],
+  ['topK must be an integer ≥ 1', () => topK(0)],
+  ['topK must be an integer ≥ 1', () => topK(1.5)],
+  ['topP must lie in (0, 1]', () => topP(0)],
+  ['topP must lie in (0, 1]', () => topP(NaN)],
+  ['minP must lie in (0, 1]', () => minP(1.1)],
+  ['typicalP must lie in (0, 1]', () => typicalP(-1)],
+  ['repetitionPenalty must be a number > 0', () => repetitionPenalty(-1)],
+  ['noRepeatNgramSize must be an integer ≥ 1', () => noRepeatNgrams(0)],
+  ['minNewTokens must be an integer ≥ 0', () => minNewTokens(-1, [])],
+  ['minNewTokens: tokens are integers ≥ 0, got -3', () => minNewTokens(1, [-3])],
+  ['suppressTokens: tokens are integers ≥ 0, got 0.5', () => suppressTokens([0.5])],
+])('%s', (message, make) => {
+  expect(make).toThrow(ValueError);
+  expect(make).toThrow(message);
+});
