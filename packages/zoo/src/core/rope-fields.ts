@@ -78,8 +78,10 @@ export function ropeScaling(): Field<RopeScaling | null> {
     check: scaling,
     default: null,
     read: (json) => {
-      for (const key of ['rope_scaling', 'rope_parameters'])
-        if (json[key] !== null && json[key] !== undefined && typeof json[key] !== 'object') return json[key];
+      for (const key of ['rope_scaling', 'rope_parameters']) {
+        const given = json[key] ?? null;
+        if (given !== null && (typeof given !== 'object' || Array.isArray(given))) return given;
+      }
       const found = ropeScalingFromConfig(json);
       return found && Object.fromEntries(Object.entries(found).filter(([, part]) => part !== undefined));
     },
