@@ -1,8 +1,18 @@
 /** Every class of models that a folder may hold. A family adds its classes; of one model type the first is what is made where a config names none. */
+import {
+  BertForMaskedLM,
+  BertForNextSentencePrediction,
+  BertForPreTraining,
+  BertForQuestionAnswering,
+  BertForSequenceClassification,
+  BertForTokenClassification,
+} from '../bert/heads.ts';
+import { BertModel } from '../bert/model.ts';
 import { GPTNeoForCausalLM, GPTNeoModel } from '../gpt-neo/model.ts';
 import { GPT2LMHeadModel, GPT2Model } from '../gpt2/model.ts';
 import { GlmForCausalLM, GlmModel } from '../glm/model.ts';
 import { InfiniTransformer } from '../infini/model.ts';
+import { GopherForCausalLM } from '../gopher/model.ts';
 import { LlamaForCausalLM, LlamaModel } from '../llama/model.ts';
 import { T5EncoderModel } from '../t5/encoder.ts';
 import { T5ForConditionalGeneration } from '../t5/model.ts';
@@ -12,12 +22,20 @@ export const pretrainedClasses: readonly PretrainedClass[] = [
   LlamaForCausalLM,
   LlamaModel,
   InfiniTransformer,
+  BertModel,
+  BertForPreTraining,
+  BertForMaskedLM,
+  BertForNextSentencePrediction,
+  BertForSequenceClassification,
+  BertForTokenClassification,
+  BertForQuestionAnswering,
   GPT2LMHeadModel,
   GPT2Model,
   GPTNeoForCausalLM,
   GPTNeoModel,
   GlmForCausalLM,
   GlmModel,
+  GopherForCausalLM,
   T5ForConditionalGeneration,
   T5EncoderModel,
 ];
