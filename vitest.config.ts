@@ -57,7 +57,7 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], reporter: ['text', 'lcov'] },
     projects: [
-      ...['tensor', 'autograd', 'nn', 'zoo'].map((name) =>
+      ...['tensor', 'autograd', 'nn', 'zoo', 'cli'].map((name) =>
         project(name, `packages/${name}`, 'test/**/*.test.ts'),
       ),
       project('examples', 'examples', '**/test/*.test.ts'),

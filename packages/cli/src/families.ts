@@ -1,0 +1,121 @@
+/** The models that can be trained and read here, and their sizes by name. */
+import {
+  featureDim,
+  footprints,
+  GPT2LMHeadModel,
+  gpt2Presets,
+  GPTNeoForCausalLM,
+  gptNeoPresets,
+  InfiniTransformer,
+  LlamaForCausalLM,
+  llamaPresets,
+  type AttentionShape,
+  type ConfigSchema,
+  type InfiniTransformerConfig,
+  type PretrainedModel,
+} from '@infinigrad/zoo';
+import type { Key, Tensor } from '@infinigrad/tensor';
+import { UsageError } from './errors.ts';
+
+/** A language model that tells the next token. */
+export type CausalModel = PretrainedModel<object> & {
+  forward(
+    inputIds: Tensor,
+    options?: { readonly lastLogits?: number; readonly key?: Key },
+  ): { readonly logits: Tensor };
+};
+
+type Options = Readonly<Record<string, unknown>>;
+
+export interface Family {
+  /** Hugging Face's model type. */
+  readonly type: string;
+  readonly presets: Readonly<Record<string, Options>>;
+  readonly schema: ConfigSchema<object>;
+  make(config: object, key: Key): CausalModel;
+  /** The field that says how many tokens a text may have; null where it may have any number. */
+  readonly positions: string | null;
+  /** Numbers that a model keeps of a text of so many tokens. */
+  footprint(config: object, length: number): number;
+}
+
+interface ModelClass {
+  readonly meta: { readonly config: unknown; readonly shape?: unknown };
+  new (options: never, key: Key): unknown;
+}
+
+function family(
+  modelClass: ModelClass,
+  presets: Readonly<Record<string, Options>>,
+  positions: string | null,
+  footprint: Family['footprint'] = (config, length) => {
+    const { kvHeads, ...shape } = (modelClass.meta.shape as (config: object) => AttentionShape)(config);
+    return footprints.transformer({ ...shape, heads: kvHeads }, length);
+  },
+): Family {
+  const schema = modelClass.meta.config as ConfigSchema<object>;
+  return {
+    type: schema.modelType,
+    presets,
+    schema,
+    make: (config, key) => new modelClass(config as never, key) as CausalModel,
+    positions,
+    footprint,
+  };
+}
+
+/** Ours, for trying things out, over bytes. */
+const infiniPresets = {
+  'infini-tiny': {
+    vocabSize: 256,
+    hiddenSize: 64,
+    numLayers: 2,
+    numHeads: 2,
+    segmentLength: 32,
+    tieWordEmbeddings: true,
+  },
+};
+
+/** Memories alone, however long the text is. */
+const infiniFootprint: Family['footprint'] = (config) => {
+  const { featureMap, headDim, numHeads, memoryLayers } = config as InfiniTransformerConfig;
+  const keyDim = featureDim(featureMap, headDim);
+  return footprints.infini({
+    layers: new Set(memoryLayers).size,
+    heads: numHeads,
+    keyDim,
+    valueDim: headDim,
+  });
+};
+
+export const families: readonly Family[] = [
+  family(LlamaForCausalLM, llamaPresets, null),
+  family(GPT2LMHeadModel, gpt2Presets, 'nPositions'),
+  family(GPTNeoForCausalLM, gptNeoPresets, 'maxPositionEmbeddings'),
+  family(InfiniTransformer, infiniPresets, null, infiniFootprint),
+];
+
+export const presetNames: readonly string[] = families.flatMap(({ presets }) => Object.keys(presets));
+
+/** A preset's family, and what it says. @throws UsageError that lists all of them where there is none */
+export function presetOf(name: string): { readonly family: Family; readonly options: Options } {
+  for (const family of families) {
+    const options = Object.hasOwn(family.presets, name) ? family.presets[name] : undefined;
+    if (options) return { family, options };
+  }
+  throw new UsageError(`there is no model '${name}'; there is ${presetNames.join(', ')}`);
+}
+
+/** @throws UsageError for a model type that cannot be trained here */
+export function familyOf(type: unknown): Family {
+  const found = families.find((family) => family.type === type);
+  if (found) return found;
+  throw new UsageError(
+    `models of type '${String(type)}' cannot be used here; there is ${families.map((f) => f.type).join(', ')}`,
+  );
+}
+
+/** Tokens that a text may have; Infinity where there is no limit. */
+export function mostTokens({ positions }: Family, config: object): number {
+  return positions === null ? Infinity : ((config as Options)[positions] as number);
+}

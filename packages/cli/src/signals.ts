@@ -1,0 +1,15 @@
+/** Signals that end a command, and the exit codes that tell so. */
+export const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+export type Signal = keyof typeof exitCodes;
+
+/** Calls `act` for the first signal; a second one ends the process at once. @returns stops listening */
+export function onSignal(act: (signal: Signal) => void): () => void {
+  let heard = false;
+  const listener = (signal: Signal): void => {
+    if (heard) process.exit(exitCodes[signal]);
+    heard = true;
+    act(signal);
+  };
+  process.on('SIGINT', listener).on('SIGTERM', listener);
+  return () => void process.off('SIGINT', listener).off('SIGTERM', listener);
+}
