@@ -7,7 +7,7 @@ import { t5Config, t5Schema, type T5Config, type T5Options } from './config.ts';
 import { t5Keys, t5Tables } from './keys.ts';
 import { T5Stack, type StackOutput } from './stack.ts';
 
-export interface EncodeOptions {
+export interface T5EncodeOptions {
   /** bool or integers [batch, S], 0 for padding; or a mask. */
   readonly attentionMask?: AttentionMaskLike | undefined;
   /** Give the hidden states too. Default false. */
@@ -29,7 +29,7 @@ export function checkIds(ids: Tensor, name: string): readonly [number, number] {
 export function encode(
   { shared, encoder }: { readonly shared: Embedding; readonly encoder: T5Stack },
   inputIds: Tensor,
-  { attentionMask, ...call }: EncodeOptions,
+  { attentionMask, ...call }: T5EncodeOptions,
 ): StackOutput {
   const [batch, length] = checkIds(inputIds, 'inputIds');
   const self = attentionInputs('T5', attentionMask, batch, length);
@@ -64,7 +64,7 @@ export class T5EncoderModel extends PretrainedModel<T5Config> {
    * @param inputIds [batch, S], i32
    * @throws ShapeError, DTypeError, IndexError for ids and masks that do not fit
    */
-  forward(inputIds: Tensor, options: EncodeOptions = {}): StackOutput {
+  forward(inputIds: Tensor, options: T5EncodeOptions = {}): StackOutput {
     return encode(this, inputIds, options);
   }
 }

@@ -14,13 +14,13 @@ import type { ModelCacheOptions } from '../core/model-cache.ts';
 import { PretrainedModel, type ModelInit, type ModelMeta } from '../core/pretrained.ts';
 import { encoderDecoderCache, type EncoderDecoderCache } from './cache.ts';
 import { t5Config, t5Schema, type T5Config, type T5Options } from './config.ts';
-import { checkIds, encode, type EncodeOptions } from './encoder.ts';
+import { checkIds, encode, type T5EncodeOptions } from './encoder.ts';
 import { t5Keys, t5Tables } from './keys.ts';
 import { T5Stack, type StackOutput } from './stack.ts';
 
 const op = 'T5';
 
-export interface T5ForwardOptions extends EncodeOptions {
+export interface T5ForwardOptions extends T5EncodeOptions {
   /** [batch, T], i32: the start token and what has been decoded; `shiftRight` makes them of labels. */
   readonly decoderInputIds: Tensor;
   /** Of the decoder's tokens, those read before among them: bool or integers [batch, T so far], 0 for padding; or a mask. */
@@ -79,7 +79,7 @@ export class T5ForConditionalGeneration extends PretrainedModel<T5Config> {
    * @param inputIds [batch, S], i32
    * @throws ShapeError, DTypeError, IndexError for ids and masks that do not fit
    */
-  encode(inputIds: Tensor, options: EncodeOptions = {}): StackOutput {
+  encode(inputIds: Tensor, options: T5EncodeOptions = {}): StackOutput {
     return encode(this, inputIds, options);
   }
 
