@@ -31,8 +31,8 @@ export interface ModelCacheLike {
 
 export interface CacheOptions {
   readonly batch: number;
-  readonly maxLength?: number | undefined;
-  readonly leftPadding?: readonly number[] | undefined;
+  readonly maxLength?: number;
+  readonly leftPadding?: readonly number[];
 }
 
 /** Laws that some families have no use for. */
