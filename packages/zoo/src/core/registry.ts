@@ -11,6 +11,7 @@ import { BertModel } from '../bert/model.ts';
 import { GPTNeoForCausalLM, GPTNeoModel } from '../gpt-neo/model.ts';
 import { GPT2LMHeadModel, GPT2Model } from '../gpt2/model.ts';
 import { GlmForCausalLM, GlmModel } from '../glm/model.ts';
+import { InfiniLlamaForCausalLM } from '../infini/llama.ts';
 import { InfiniTransformer } from '../infini/model.ts';
 import { GopherForCausalLM } from '../gopher/model.ts';
 import { LlamaForCausalLM, LlamaModel } from '../llama/model.ts';
@@ -22,6 +23,7 @@ export const pretrainedClasses: readonly PretrainedClass[] = [
   LlamaForCausalLM,
   LlamaModel,
   InfiniTransformer,
+  InfiniLlamaForCausalLM,
   BertModel,
   BertForPreTraining,
   BertForMaskedLM,

@@ -2,7 +2,7 @@
 import type { RopeScaling } from '@infinigrad/nn';
 import { activation, type HiddenAct } from '../core/activations.ts';
 import { flag, integer, layerCount, number, nullable, tokenIds } from '../core/checks.ts';
-import { configSchema, type ConfigBase, type ConfigOptions } from '../core/config.ts';
+import { configSchema, type ConfigBase, type ConfigOptions, type Fields } from '../core/config.ts';
 import { ropeScaling, ropeTheta } from '../core/rope-fields.ts';
 
 export interface LlamaConfig extends ConfigBase {
@@ -42,45 +42,47 @@ export interface LlamaConfig extends ConfigBase {
 
 export type LlamaOptions = ConfigOptions<LlamaConfig>;
 
-export const llamaSchema = configSchema<LlamaConfig>(
-  'LlamaConfig',
-  'llama',
-  {
-    vocabSize: { key: 'vocab_size', check: integer(), default: 32000 },
-    hiddenSize: { key: 'hidden_size', check: integer(), default: 4096 },
-    intermediateSize: { key: 'intermediate_size', check: integer(), default: 11008 },
-    numHiddenLayers: { key: 'num_hidden_layers', check: layerCount, default: 32 },
-    numAttentionHeads: { key: 'num_attention_heads', check: integer(), default: 32 },
-    numKeyValueHeads: {
-      key: 'num_key_value_heads',
-      check: integer(),
-      default: (before) => before['numAttentionHeads'] as number,
-    },
-    headDim: {
-      key: 'head_dim',
-      check: integer(2),
-      default: (before) => (before['hiddenSize'] as number) / (before['numAttentionHeads'] as number),
-    },
-    hiddenAct: { key: 'hidden_act', check: activation, default: 'silu' },
-    maxPositionEmbeddings: { key: 'max_position_embeddings', check: integer(), default: 2048 },
-    initializerRange: { key: 'initializer_range', check: number(0), default: 0.02 },
-    rmsNormEps: { key: 'rms_norm_eps', check: number(0), default: 1e-6 },
-    ropeTheta: ropeTheta(),
-    ropeScaling: ropeScaling(),
-    attentionBias: { key: 'attention_bias', check: flag, default: false },
-    attentionDropout: { key: 'attention_dropout', check: number(0, 1), default: 0 },
-    mlpBias: { key: 'mlp_bias', check: flag, default: false },
-    tieWordEmbeddings: { key: 'tie_word_embeddings', check: flag, default: false },
-    bosTokenId: { key: 'bos_token_id', check: nullable(tokenIds), default: 1 },
-    eosTokenId: { key: 'eos_token_id', check: nullable(tokenIds), default: 2 },
-    padTokenId: { key: 'pad_token_id', check: nullable(tokenIds), default: null },
+/** The fields of config.json; what is built on LLaMA adds its own. */
+export const llamaFields: Fields<LlamaConfig> = {
+  vocabSize: { key: 'vocab_size', check: integer(), default: 32000 },
+  hiddenSize: { key: 'hidden_size', check: integer(), default: 4096 },
+  intermediateSize: { key: 'intermediate_size', check: integer(), default: 11008 },
+  numHiddenLayers: { key: 'num_hidden_layers', check: layerCount, default: 32 },
+  numAttentionHeads: { key: 'num_attention_heads', check: integer(), default: 32 },
+  numKeyValueHeads: {
+    key: 'num_key_value_heads',
+    check: integer(),
+    default: (before) => before['numAttentionHeads'] as number,
   },
-  ({ numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim }, fail) => {
-    if (heads % kvHeads !== 0)
-      fail(`numAttentionHeads ${heads} is not a multiple of numKeyValueHeads ${kvHeads}`);
-    if (headDim % 2 !== 0) fail(`headDim must be even for rotary positions, got ${headDim}`);
+  headDim: {
+    key: 'head_dim',
+    check: integer(2),
+    default: (before) => (before['hiddenSize'] as number) / (before['numAttentionHeads'] as number),
   },
-);
+  hiddenAct: { key: 'hidden_act', check: activation, default: 'silu' },
+  maxPositionEmbeddings: { key: 'max_position_embeddings', check: integer(), default: 2048 },
+  initializerRange: { key: 'initializer_range', check: number(0), default: 0.02 },
+  rmsNormEps: { key: 'rms_norm_eps', check: number(0), default: 1e-6 },
+  ropeTheta: ropeTheta(),
+  ropeScaling: ropeScaling(),
+  attentionBias: { key: 'attention_bias', check: flag, default: false },
+  attentionDropout: { key: 'attention_dropout', check: number(0, 1), default: 0 },
+  mlpBias: { key: 'mlp_bias', check: flag, default: false },
+  tieWordEmbeddings: { key: 'tie_word_embeddings', check: flag, default: false },
+  bosTokenId: { key: 'bos_token_id', check: nullable(tokenIds), default: 1 },
+  eosTokenId: { key: 'eos_token_id', check: nullable(tokenIds), default: 2 },
+  padTokenId: { key: 'pad_token_id', check: nullable(tokenIds), default: null },
+};
+
+/** What no table of fields tells. */
+export function checkLlama(config: LlamaConfig, fail: (problem: string) => never): void {
+  const { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim } = config;
+  if (heads % kvHeads !== 0)
+    fail(`numAttentionHeads ${heads} is not a multiple of numKeyValueHeads ${kvHeads}`);
+  if (headDim % 2 !== 0) fail(`headDim must be even for rotary positions, got ${headDim}`);
+}
+
+export const llamaSchema = configSchema<LlamaConfig>('LlamaConfig', 'llama', llamaFields, checkLlama);
 
 /**
  * A configuration with its defaults, those of Hugging Face.
