@@ -10,6 +10,7 @@ export * from './tokenizers/index.ts';
 export * from './t5/index.ts';
 export * from './glm/index.ts';
 export * from './gopher/index.ts';
+export * from './transformer-xl/index.ts';
 export * from './infini/config.ts';
 export * from './infini/memory.ts';
 export * from './infini/attention.ts';

@@ -17,6 +17,7 @@ import { GopherForCausalLM } from '../gopher/model.ts';
 import { LlamaForCausalLM, LlamaModel } from '../llama/model.ts';
 import { T5EncoderModel } from '../t5/encoder.ts';
 import { T5ForConditionalGeneration } from '../t5/model.ts';
+import { TransformerXL } from '../transformer-xl/model.ts';
 import type { PretrainedClass } from './pretrained.ts';
 
 export const pretrainedClasses: readonly PretrainedClass[] = [
@@ -38,6 +39,7 @@ export const pretrainedClasses: readonly PretrainedClass[] = [
   GlmForCausalLM,
   GlmModel,
   GopherForCausalLM,
+  TransformerXL,
   T5ForConditionalGeneration,
   T5EncoderModel,
 ];
