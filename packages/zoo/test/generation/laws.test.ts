@@ -11,6 +11,7 @@ import {
   type GenerativeModel,
 } from '@infinigrad/zoo';
 import { describe, expect, test } from 'vitest';
+import { drawn } from '../../src/generation/sampling.ts';
 import {
   argMax,
   ids,
@@ -206,6 +207,17 @@ describe('draws', () => {
     }
   });
 
+  test('at a border between two tokens are the second', () => {
+    // Sums of 4,096 equal probabilities are multiples of 2^-12, which some of the uniform numbers are too.
+    let met = 0;
+    for (let seed = 0; met < 2; seed++) {
+      const u = (new Key(seed).bits(1)[0]! >>> 9) / 2 ** 23;
+      if (!Number.isInteger(u * 4096)) continue;
+      met++;
+      expect(drawn(fromData(new Float32Array(4096), [1, 4096]), new Key(seed)).itemSync()).toBe(u * 4096);
+    }
+  });
+
   test('are the same for the same key, and others for another', async () => {
     const run = async (seed: number): Promise<readonly number[]> =>
       (await generate(fixed(logits), [0], { key: new Key(seed), maxNewTokens: 40 })).tokens[0]!;
@@ -260,6 +272,12 @@ test('contrastive search by its definition', async () => {
     expect((await generate(llama, prompts, options)).tokens).toEqual(expected);
     for (const [i, prompt] of prompts.entries())
       expect((await generate(llama, prompt, options)).tokens).toEqual([expected[i]]);
+  }
+  // Whatever padding is like.
+  for (let padTokenId = 0; padTokenId < vocabSize; padTokenId++) {
+    const options = { ...all, penaltyAlpha: 0.95, topK: k, maxNewTokens: 4, padTokenId };
+    const together = await generate(llama, prompts, options);
+    expect(together.tokens[2]).toEqual((await generate(llama, prompts[2]!, options)).tokens[0]);
   }
   const before = memoryStats();
   await generate(llama, prompts[0]!, { ...all, penaltyAlpha: alpha, topK: k, maxNewTokens: 12 });
