@@ -126,7 +126,7 @@ const llama3 = {
 
 /** Sizes by name: `new LlamaForCausalLM(llamaPresets['llama-tiny'], key)`. */
 export const llamaPresets = {
-  /** Ours, for trying things out: 0.12 M parameters over bytes. */
+  /** Ours, for trying things out: 0.11 M parameters, over bytes. */
   'llama-tiny': {
     vocabSize: 256,
     hiddenSize: 64,
