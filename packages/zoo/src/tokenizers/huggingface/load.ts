@@ -21,6 +21,9 @@ import {
 import { chatTemplate } from './chat.ts';
 import { tokenizersLibrary, type LibraryTokenizer } from './library.ts';
 
+/** Parts that a file may leave out. */
+const parts = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
+
 /** A tokenizer of the library. */
 class HuggingFaceTokenizer extends Tokenizer {
   override readonly vocabSize: number;
@@ -49,7 +52,7 @@ class HuggingFaceTokenizer extends Tokenizer {
         hint: 'take them out of the text before, or use readBpe',
       });
     const { ids } = this.#library.encode(text, { add_special_tokens: special });
-    if (ids.some((id) => id === undefined))
+    if (ids.some((id) => typeof id !== 'number'))
       throw new ValueError(op, 'the text holds what is not in the vocabulary, and there is no unk token');
     return Int32Array.from(ids as number[]);
   }
@@ -106,7 +109,7 @@ export async function loadTokenizer(
   let library: LibraryTokenizer;
   try {
     library = new Library(
-      { ...json, model: { ...model, type }, added_tokens: json['added_tokens'] ?? [] },
+      { ...parts, ...json, model: { ...model, type }, added_tokens: json['added_tokens'] ?? [] },
       settings,
     );
     // What a damaged part does only shows when it runs.
