@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { InfinigradError } from '@infinigrad/tensor';
 import { defineConvert } from './commands/convert.ts';
 import { defineInspect } from './commands/inspect.ts';
+import { defineTrain } from './commands/train.ts';
 import { CommandError, Interrupted, UsageError } from './errors.ts';
 import type { Io } from './output.ts';
 
@@ -24,6 +25,7 @@ function programOf(io: ProgramIo): Command {
     .addHelpText('after', notes)
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: () => {}, outputError: () => {} });
+  defineTrain(program, io);
   defineInspect(program, io);
   defineConvert(program, io);
   return program;
