@@ -10,6 +10,7 @@ import {
 import { BertModel } from '../bert/model.ts';
 import { GPTNeoForCausalLM, GPTNeoModel } from '../gpt-neo/model.ts';
 import { GPT2LMHeadModel, GPT2Model } from '../gpt2/model.ts';
+import { GlmForBlankInfilling } from '../glm/blank-infilling.ts';
 import { GlmForCausalLM, GlmModel } from '../glm/model.ts';
 import { InfiniLlamaForCausalLM } from '../infini/llama.ts';
 import { InfiniTransformer } from '../infini/model.ts';
@@ -38,6 +39,7 @@ export const pretrainedClasses: readonly PretrainedClass[] = [
   GPTNeoModel,
   GlmForCausalLM,
   GlmModel,
+  GlmForBlankInfilling,
   GopherForCausalLM,
   TransformerXL,
   T5ForConditionalGeneration,

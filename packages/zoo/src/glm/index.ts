@@ -1,2 +1,4 @@
 export { glmConfig, glmPresets, glmSchema, type GlmConfig, type GlmOptions } from './config.ts';
 export * from './model.ts';
+export * from './blank-config.ts';
+export * from './blank-infilling.ts';
