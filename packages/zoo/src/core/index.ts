@@ -7,3 +7,5 @@ export * from './pretrained.ts';
 export * from './causal-lm.ts';
 export * from './counting.ts';
 export type { HiddenAct } from './activations.ts';
+export * from './lora.ts';
+export * from './resize.ts';

@@ -1,8 +1,8 @@
 /** Configuration of a LLaMA with Infini-attention: LLaMA's, and the options of the memory. */
-import type { FeatureMap } from '@infinigrad/nn';
 import { flag, integer, listOf, nullable, number, oneOf, type Check } from '../core/checks.ts';
 import { configSchema } from '../core/config.ts';
 import { checkLlama, llamaFields, type LlamaConfig } from '../llama/config.ts';
+import type { InfiniTransformerConfig } from './config.ts';
 
 /** How a LLaMA remembers what lies before the present segment. */
 export interface MemoryConfig {
@@ -13,7 +13,7 @@ export interface MemoryConfig {
   /** Eq. (8) or (9). Default linear. */
   readonly memoryUpdate: 'linear' | 'delta';
   /** σ. Default elu1. */
-  readonly featureMap: FeatureMap;
+  readonly featureMap: InfiniTransformerConfig['featureMap'];
   /** Reads are divided by σ(Q)z, or normed. Default z. */
   readonly memoryNormalization: 'z' | 'rmsNorm';
   /** Default 1e-6. */
