@@ -2,17 +2,25 @@
 import {
   featureDim,
   footprints,
+  GlmForCausalLM,
+  glmPresets,
+  GopherForCausalLM,
+  gopherPresets,
   GPT2LMHeadModel,
   gpt2Presets,
   GPTNeoForCausalLM,
   gptNeoPresets,
+  InfiniLlamaForCausalLM,
   InfiniTransformer,
   LlamaForCausalLM,
   llamaPresets,
+  TransformerXL,
   type AttentionShape,
   type ConfigSchema,
+  type InfiniLlamaConfig,
   type InfiniTransformerConfig,
   type PretrainedModel,
+  type TransformerXLConfig,
 } from '@infinigrad/zoo';
 import type { Key, Tensor } from '@infinigrad/tensor';
 import { UsageError } from './errors.ts';
@@ -65,34 +73,39 @@ function family(
 }
 
 /** Ours, for trying things out, over bytes. */
-const infiniPresets = {
-  'infini-tiny': {
-    vocabSize: 256,
-    hiddenSize: 64,
-    numLayers: 2,
-    numHeads: 2,
-    segmentLength: 32,
-    tieWordEmbeddings: true,
-  },
-};
+const tiny = { vocabSize: 256, hiddenSize: 64, tieWordEmbeddings: true } as const;
+const infiniPresets = { 'infini-tiny': { ...tiny, numLayers: 2, numHeads: 2, segmentLength: 32 } };
+const infiniLlamaPresets = { 'infini-llama-tiny': { ...llamaPresets['llama-tiny'], segmentLength: 32 } };
+const xlPresets = { 'transformer-xl-tiny': { ...tiny, numLayers: 2, numHeads: 4, segmentLength: 32 } };
 
 /** Memories alone, however long the text is. */
-const infiniFootprint: Family['footprint'] = (config) => {
-  const { featureMap, headDim, numHeads, memoryLayers } = config as InfiniTransformerConfig;
+function memories(
+  layers: readonly number[],
+  heads: number,
+  { featureMap, headDim }: Pick<InfiniTransformerConfig, 'featureMap' | 'headDim'>,
+): number {
   const keyDim = featureDim(featureMap, headDim);
-  return footprints.infini({
-    layers: new Set(memoryLayers).size,
-    heads: numHeads,
-    keyDim,
-    valueDim: headDim,
-  });
-};
+  return footprints.infini({ layers: new Set(layers).size, heads, keyDim, valueDim: headDim });
+}
 
 export const families: readonly Family[] = [
   family(LlamaForCausalLM, llamaPresets, null),
   family(GPT2LMHeadModel, gpt2Presets, 'nPositions'),
   family(GPTNeoForCausalLM, gptNeoPresets, 'maxPositionEmbeddings'),
-  family(InfiniTransformer, infiniPresets, null, infiniFootprint),
+  family(GlmForCausalLM, glmPresets, null),
+  family(GopherForCausalLM, gopherPresets, null),
+  family(TransformerXL, xlPresets, null, (config, length) => {
+    const { numLayers: layers, memoryLength, hiddenSize } = config as TransformerXLConfig;
+    return layers * hiddenSize * Math.min(length, memoryLength);
+  }),
+  family(InfiniTransformer, infiniPresets, null, (config) => {
+    const own = config as InfiniTransformerConfig;
+    return memories(own.memoryLayers, own.numHeads, own);
+  }),
+  family(InfiniLlamaForCausalLM, infiniLlamaPresets, null, (config) => {
+    const own = config as InfiniLlamaConfig;
+    return memories(own.memoryLayers, own.numAttentionHeads, own);
+  }),
 ];
 
 export const presetNames: readonly string[] = families.flatMap(({ presets }) => Object.keys(presets));

@@ -2,6 +2,8 @@
 import { Command, CommanderError } from 'commander';
 import { InfinigradError } from '@infinigrad/tensor';
 import { defineConvert } from './commands/convert.ts';
+import { defineEval } from './commands/eval.ts';
+import { defineGenerate } from './commands/generate.ts';
 import { defineInspect } from './commands/inspect.ts';
 import { defineTrain } from './commands/train.ts';
 import { CommandError, Interrupted, UsageError } from './errors.ts';
@@ -26,6 +28,8 @@ function programOf(io: ProgramIo): Command {
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: () => {}, outputError: () => {} });
   defineTrain(program, io);
+  defineGenerate(program, io);
+  defineEval(program, io);
   defineInspect(program, io);
   defineConvert(program, io);
   return program;

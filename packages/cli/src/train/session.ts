@@ -116,7 +116,7 @@ export async function runSession(session: Session, io: Io): Promise<void> {
     const found = evaluated as Readonly<Record<string, number>> | null;
     say(
       { event: 'finished', out, step: trainer.step, evaluation: found, floor: data.floor },
-      `${found ? `Evaluated: loss ${digits(found['loss']!)}${floor}, ${(100 * found['accuracy']!).toFixed(1)}% guessed. ` : ''}Saved in ${out}`,
+      `${found ? `Evaluated: loss ${digits(found['loss']!)}${floor}, ${(100 * found['accuracy']!).toFixed(1)}% of tokens right. ` : ''}Saved in ${out}`,
     );
   } finally {
     unlock();
