@@ -1,5 +1,9 @@
 /** Checks of single values of a configuration. Each gives what a value should have been, or null where it is that. */
-export type Check = (value: unknown) => string | null;
+export interface Check {
+  (value: unknown): string | null;
+  /** For numbers that may have a fraction: others write 1.0 where they mean one of these, and take no 1. */
+  readonly real?: boolean;
+}
 
 /** Most layers that a configuration may ask for: one from anywhere may claim any number. */
 export const mostLayers = 10_000;
@@ -22,13 +26,17 @@ export function number(min = -Infinity, max = Infinity): Check {
       : max === Infinity
         ? `a number ≥ ${min}`
         : `a number from ${min} to ${max}`;
-  return (value) =>
+  const check = (value: unknown): string | null =>
     Number.isFinite(value) && (value as number) >= min && (value as number) <= max ? null : range;
+  return Object.assign(check, { real: true });
 }
 
 /** A finite number > 0. */
-export const positive: Check = (value) =>
-  Number.isFinite(value) && (value as number) > 0 ? null : 'a number > 0';
+export const positive: Check = Object.assign(
+  (value: unknown): string | null =>
+    Number.isFinite(value) && (value as number) > 0 ? null : 'a number > 0',
+  { real: true },
+);
 
 export const flag: Check = (value) => (typeof value === 'boolean' ? null : 'true or false');
 

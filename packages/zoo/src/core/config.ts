@@ -39,6 +39,8 @@ export interface ConfigSchema<C extends object> {
   toJson(config: C): Record<string, unknown>;
   /** @throws ValueError for what is no object, of another model type, or has fields of no sense */
   fromJson(json: unknown): C;
+  /** Keys of config.json whose numbers may have fractions. */
+  readonly reals?: readonly string[];
 }
 
 /** Keys of config.json that are about the file, not the model. */
@@ -89,6 +91,15 @@ export function configSchema<C extends ConfigBase>(
 
   return {
     modelType,
+    reals: table.flatMap(
+      ([
+        ,
+        {
+          key,
+          check: { real },
+        },
+      ]) => (real ? [key] : []),
+    ),
     make(options) {
       const { extra = {}, ...given } = options as Json & { extra?: Json };
       for (const field of Object.keys(given))
@@ -123,6 +134,17 @@ export function configSchema<C extends ConfigBase>(
       return made(given, extra, (field) => fields[field as keyof typeof fields].key);
     },
   };
+}
+
+/**
+ * The text of config.json. Whole numbers of fields that may have fractions are written as 1.0: transformers 5 refuses 1 for them.
+ */
+export function configText(json: Json, reals: readonly string[] = []): string {
+  const text = JSON.stringify(json, null, 2).replace(
+    /^( {2}"(\w+)": -?\d+)(,?)$/gm,
+    (line, start: string, key: string, comma: string) => (reals.includes(key) ? `${start}.0${comma}` : line),
+  );
+  return `${text}\n`;
 }
 
 const shown = (value: unknown): string => {

@@ -12,6 +12,7 @@ import {
   type Tensor,
 } from '@infinigrad/tensor';
 import { saveSafetensors, saveSafetensorsSharded, writeFileAtomic } from '@infinigrad/tensor/node';
+import { configText } from '../core/config.ts';
 import type { PretrainedModel } from '../core/pretrained.ts';
 import { cardName, configName, indexName, kindOf, reason, weightsName } from './files.ts';
 import { modelCard, type ModelCard } from './model-card.ts';
@@ -49,7 +50,7 @@ export async function savePretrained(
     const write = (name: string, content: string): Promise<void> =>
       writeFileAtomic(join(aside, name), content);
     if (!sharded) await saveSafetensors(join(aside, weightsName), weights, { format: 'pt' });
-    await write(configName, `${JSON.stringify(config, null, 2)}\n`);
+    await write(configName, configText(config, model.meta.config.reals));
     if (readme) await write(cardName, readme);
     const names = [...(sharded ? [] : [weightsName]), configName, ...(readme ? [cardName] : [])];
     for (const name of names)

@@ -2,6 +2,7 @@
 import { Dropout } from '@infinigrad/nn';
 import { fromData, full, Key, ones, type Tensor } from '@infinigrad/tensor';
 import {
+  configText,
   T5EncoderModel,
   T5ForConditionalGeneration,
   t5Config,
@@ -195,6 +196,23 @@ describe('configurations', () => {
     expect(tied({})).toEqual([true, true]);
     expect(tied({ tie_word_embeddings: false })).toEqual([false, false]);
     expect(tied({ tie_word_embeddings: true, scale_decoder_outputs: false })).toEqual([false, false]);
+  });
+
+  test('whole numbers are written with a fraction where there may be one, and only there', () => {
+    const json = {
+      ...t5Schema.toJson(t5Config({ dropoutRate: 0 })),
+      deep: { dropout_rate: 3 },
+      text: '"d_ff": 3,',
+    };
+    const text = configText(json, t5Schema.reals);
+    for (const part of [
+      '"initializer_factor": 1.0,',
+      '"dropout_rate": 0.0,',
+      '"d_model": 512,',
+      '"dropout_rate": 3\n',
+    ])
+      expect(text).toContain(part);
+    expect(JSON.parse(text)).toEqual(json);
   });
 
   test('unknown keys are kept', () => {
