@@ -143,3 +143,13 @@ export const glmPresets = {
   },
   'glm-4-9b': {},
 } as const satisfies Readonly<Record<string, GlmOptions>>;
+
+/** The numbers in a model's parameters, without making it. */
+export function glmParameterCount(options: GlmOptions): number {
+  const config = glmConfig(options);
+  const { vocabSize, hiddenSize: d, intermediateSize: ff, numHiddenLayers, headDim } = config;
+  const [q, kv] = [config.numAttentionHeads * headDim, config.numKeyValueHeads * headDim];
+  const attention = 2 * d * (q + kv) + (config.attentionBias ? q + 2 * kv : 0);
+  const tables = (config.tieWordEmbeddings ? 1 : 2) * vocabSize * d;
+  return tables + numHiddenLayers * (attention + 3 * d * ff + 2 * d) + d;
+}

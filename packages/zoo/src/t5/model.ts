@@ -156,6 +156,15 @@ export class T5ForConditionalGeneration extends PretrainedModel<T5Config> {
     return concat([first, before.ne(-100).where(before, pad).cast(dtype)], 1);
   }
 
+  get gradientCheckpointing(): boolean {
+    return this.encoder.gradientCheckpointing;
+  }
+
+  /** Of both stacks. */
+  set gradientCheckpointing(on: boolean) {
+    this.encoder.gradientCheckpointing = this.decoder.gradientCheckpointing = on;
+  }
+
   /** An empty cache of the decoder; padding is that of its own tokens. */
   newCache(options: ModelCacheOptions = {}): EncoderDecoderCache {
     return encoderDecoderCache(this.config.numDecoderLayers, options);

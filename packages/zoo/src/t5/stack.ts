@@ -1,4 +1,5 @@
 /** A stack of T5's blocks: its encoder or its decoder. */
+import { checkpoint } from '@infinigrad/autograd';
 import {
   activationOf,
   Dropout,
@@ -166,6 +167,8 @@ export class T5Stack extends Module {
   readonly relativeAttentionBias: RelativePositionBias;
   readonly finalLayerNorm: RMSNorm;
   readonly dropout: Dropout;
+  /** In training, blocks keep nothing for the backward pass but what goes between them, and are called again there. Default false. */
+  gradientCheckpointing = false;
 
   constructor(config: T5Config, decoder: boolean, key: Key, dtype: FloatDType) {
     super();
@@ -192,19 +195,23 @@ export class T5Stack extends Module {
     const keys = key?.split(count + 2) ?? [];
     const length = x.shape[1]!;
     const bias = this.relativeAttentionBias.forward(length, (caches?.[0]?.own.kept ?? 0) + length);
+    const saving = this.gradientCheckpointing && this.training && !caches && !outputAttentions;
     const states: Tensor[] = [];
     const attentions: Tensor[] = [];
     const crossAttentions: Tensor[] = [];
     let y = this.dropout.forward(x, keys[count]);
     this.blocks.forEach((block, i) => {
       if (outputHiddenStates) states.push(y);
-      const made = block.forward(y, {
+      const inputs: BlockCall = {
         self: { ...self, bias },
         encoded: encoded ?? null,
         cache: caches?.[i] ?? null,
         key: keys[i],
         attentions: outputAttentions,
-      });
+      };
+      const made: BlockOutput = saving
+        ? { output: checkpoint((z: Tensor) => block.forward(z, inputs).output)(y) }
+        : block.forward(y, inputs);
       if (made.weights) attentions.push(made.weights);
       if (made.crossWeights) crossAttentions.push(made.crossWeights);
       y = made.output;

@@ -174,6 +174,24 @@ describe('reading two texts', () => {
   });
 });
 
+test('gradients are the same with checkpointing', () => {
+  const [plain, saving] = [made({ dropoutRate: 0.3 }).train(), made({ dropoutRate: 0.3 }).train()];
+  saving.gradientCheckpointing = true;
+  const [source, target] = [randomIds(13, 2, 5), randomIds(13, 2, 4, 1)];
+  for (const model of [plain, saving])
+    model
+      .forward(source, { decoderInputIds: target, key: new Key(2) })
+      .logits.square()
+      .sum()
+      .backward();
+  const others = saving.namedParameters();
+  for (const [name, { grad }] of plain.namedParameters())
+    expect(
+      largestDifference(grad!, others.get(name)!.grad!) / Number(grad!.abs().max().itemSync()),
+      name,
+    ).toBeLessThan(1e-12);
+});
+
 describe('configurations', () => {
   test('what a file says of its feed-forward layer is taken from one key alone', () => {
     const lying = {
