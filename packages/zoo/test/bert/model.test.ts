@@ -240,6 +240,37 @@ describe('labels', () => {
   });
 });
 
+test('what attention adds and what the feed-forward layer adds is dropped', () => {
+  const ids = randomIds(13, 1, 6);
+  const { bert } = made({ hiddenDropoutProb: 0.5, numHiddenLayers: 1 }).train();
+  const [{ attention, mlp }] = bert.layers as [(typeof bert.layers)[number]];
+  const halves = [attention.oProj, mlp.downProj];
+  const drawn = (): boolean => {
+    // Its dropout is not what is looked at.
+    bert.embeddings.drop.eval();
+    const [a, b] = [1, 2].map((seed) => bert.forward(ids, { key: new Key(seed) }).lastHiddenState) as [
+      Tensor,
+      Tensor,
+    ];
+    return largestDifference(a, b) > 1e-6;
+  };
+  const kept = halves.map(({ weight, bias }) => [weight.detach().clone(), bias!.detach().clone()] as const);
+  const set = (i: number, on: boolean): void => {
+    const { weight, bias } = halves[i]!;
+    weight.assign(kept[i]![0].mul(Number(on)));
+    bias!.assign(kept[i]![1].mul(Number(on)));
+  };
+  for (const [first, second] of [
+    [true, false],
+    [false, true],
+    [false, false],
+  ] as const) {
+    set(0, first);
+    set(1, second);
+    expect(drawn()).toBe(first || second);
+  }
+});
+
 test('with checkpoints the gradients are the same', () => {
   const ids = randomIds(13, 2, 8);
   const gradients = (saving: boolean): (Tensor | null)[] => {

@@ -169,6 +169,31 @@ test('dropout is drawn anew in every place', () => {
   expect(largestDifference(dropped.narrow(1, 0, 1).cast('f64'), dropped.narrow(1, 1, 1).cast('f64'))).toBe(1);
 });
 
+test('what attention adds and what the feed-forward layer adds is dropped, each by a draw of its own', () => {
+  const ids = randomIds(13, 1, 6);
+  const model = made({ residPdrop: 0.5, nLayer: 1 }).train();
+  const [{ attn, mlp }] = model.transformer.h as [(typeof model.transformer.h)[number]];
+  const added = (seed: number): Tensor => {
+    const { hiddenStates } = model.forward(ids, { key: new Key(seed), outputHiddenStates: true });
+    return hiddenStates!.at(-1)!;
+  };
+  const silence = ({ weight, bias }: typeof attn.oProj): (() => void) => {
+    const before = [weight.detach().clone(), bias!.detach().clone()] as const;
+    weight.assign(weight.detach().mul(0));
+    bias!.assign(bias!.detach().mul(0));
+    return () => {
+      weight.assign(before[0]);
+      bias!.assign(before[1]);
+    };
+  };
+  const restore = silence(mlp.downProj);
+  expect(largestDifference(added(1), added(2))).toBeGreaterThan(1e-6);
+  silence(attn.oProj);
+  expect(largestDifference(added(1), added(2))).toBe(0);
+  restore();
+  expect(largestDifference(added(1), added(2))).toBeGreaterThan(1e-6);
+});
+
 test('a mask may be integers, and padding alone sees nothing', () => {
   const model = made();
   const ids = randomIds(13, 2, 5);
