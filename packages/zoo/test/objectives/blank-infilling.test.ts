@@ -117,6 +117,28 @@ test('lengths of spans at 100,000 tokens: Poisson with mean 3 without 0', () => 
   }
 });
 
+test('however much is asked for, spans fit and stay apart', () =>
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 40 }),
+      fc.double({ min: 0.3, max: 1, noNaN: true }),
+      fc.integer({ min: 1, max: 6 }),
+      seeds,
+      (length, rate, longest, key) => {
+        const spans = drawBlanks({ length }, { rate, longest }, key);
+        spans.forEach(([from, to], i) => {
+          expect(from).toBeGreaterThanOrEqual(i === 0 ? 0 : spans[i - 1]![1] + 1);
+          expect(to).toBeGreaterThan(from);
+        });
+        expect(spans.at(-1)![1]).toBeLessThanOrEqual(length);
+        // Enough, or all places taken but the ones between spans and perhaps one more.
+        const taken = spans.reduce((sum, [from, to]) => sum + to - from, 0);
+        expect(taken >= Math.ceil(length * rate) || taken + spans.length >= length).toBe(true);
+      },
+    ),
+    { numRuns: runs },
+  ));
+
 test('half a document or more, each length as likely', () => {
   const counts = new Map<number, number>();
   for (let i = 0; i < 6000; i++) {

@@ -92,6 +92,42 @@ describe.each(names)('%s', (name) => {
     ));
 });
 
+test('any merges: again and again the first in the list that fits, leftmost', () => {
+  const bytes = trainBpe([], { vocabSize: 256 }).vocab;
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(), fc.nat()), { maxLength: 12 }),
+      fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 24 }),
+      (picks, word) => {
+        const known = ['a', 'b', 'c'];
+        const vocab = new Map(bytes);
+        const merges = picks.map(([x, y]): [string, string] => {
+          const pair: [string, string] = [known[x % known.length]!, known[y % known.length]!];
+          const token = pair.join('');
+          if (!vocab.has(token)) {
+            vocab.set(token, vocab.size);
+            known.push(token);
+          }
+          return pair;
+        });
+        const parts = [...word];
+        for (;;) {
+          let best = { rank: Infinity, at: -1 };
+          for (let i = 0; i + 1 < parts.length; i++) {
+            const rank = merges.findIndex(([x, y]) => x === parts[i] && y === parts[i + 1]);
+            if (rank >= 0 && rank < best.rank) best = { rank, at: i };
+          }
+          if (best.at < 0) break;
+          parts.splice(best.at, 2, merges[best.rank]!.join(''));
+        }
+        const tokenizer = new BpeTokenizer({ vocab, merges });
+        expect(Array.from(tokenizer.encode(word), (id) => tokenizer.token(id))).toEqual(parts);
+      },
+    ),
+    { numRuns: 10 * runs },
+  );
+});
+
 test('special tokens: longest first, not inside others, and not at all where texts are a stranger’s', () => {
   const tokenizer = trainBpe(['ab'], {
     vocabSize: 300,
