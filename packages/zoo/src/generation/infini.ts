@@ -1,8 +1,11 @@
-/** The Infini-Transformer as generation reads it. */
+/** Models with a compressive memory as generation reads them. */
 import { RecurrentCache } from '@infinigrad/nn';
 import { concat, ValueError, type Tensor } from '@infinigrad/tensor';
+import type { InfiniLlamaForCausalLM } from '../infini/llama.ts';
 import type { InfiniTransformer, Memories } from '../infini/model.ts';
 import type { ReadableModel, Reader, ReaderOptions } from './model.ts';
+
+type Infini = InfiniTransformer | InfiniLlamaForCausalLM;
 
 /** The memories after the last whole segment, and the tokens since. */
 type State = {
@@ -15,11 +18,11 @@ type State = {
  * what it remembers, and the cost of a token, stay the same however long the text is. Rows must be of one length, since a
  * segment begins for all of them together.
  */
-export function infiniDecoder(model: InfiniTransformer): ReadableModel {
+export function infiniDecoder(model: Infini): ReadableModel {
   return { config: model.config, reader: (options) => infiniReader(model, options) };
 }
 
-function infiniReader(model: InfiniTransformer, { leftPadding }: ReaderOptions): Reader {
+function infiniReader(model: Infini, { leftPadding }: ReaderOptions): Reader {
   if (leftPadding)
     throw new ValueError('generate', "the Infini-Transformer's segments begin for all rows together", {
       hint: 'prompts of one length, or one after the other',
@@ -56,10 +59,10 @@ function infiniReader(model: InfiniTransformer, { leftPadding }: ReaderOptions):
 }
 
 function forward(
-  model: InfiniTransformer,
+  model: Infini,
   tokens: Tensor,
   memories: Memories | null,
   lastLogits: number,
-): ReturnType<InfiniTransformer['forward']> {
+): ReturnType<Infini['forward']> {
   return model.forward(tokens, { lastLogits, ...(memories && { memories }) });
 }

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { fromData, full, Key, type FloatDType, type Tensor } from '@infinigrad/tensor';
 import {
+  generate,
+  infiniDecoder,
   InfiniLlamaForCausalLM,
   InfiniTransformer,
   LlamaForCausalLM,
@@ -176,6 +178,22 @@ test('every parameter gets a gradient, also through the memory', () => {
   infini.forward(ids(12)).logits.narrow(1, 8, 4).square().mean().backward();
   for (const [name, p] of infini.namedParameters())
     expect(p.grad?.abs().max().itemSync() ?? 0, name).toBeGreaterThan(0);
+});
+
+test('writes text that goes on over segments, as reading all of it anew for each token would', async () => {
+  const infini = withMemory(llama());
+  const prompt = Array.from(ids(6, 1).dataSync(), Number);
+  const { sequences } = await generate(infiniDecoder(infini), [prompt], {
+    maxNewTokens: 20,
+    eosTokenId: null,
+  });
+  const text = [...prompt];
+  while (text.length < 26) {
+    const { logits } = infini.forward(fromData(Int32Array.from(text), [1, text.length]), { lastLogits: 1 });
+    const scores = Array.from(logits.flatten().dataSync(), Number);
+    text.push(scores.indexOf(Math.max(...scores)));
+  }
+  expect(sequences[0]).toEqual(text);
 });
 
 test('is saved and loaded as a model of its own', async () => {
