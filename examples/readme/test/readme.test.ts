@@ -21,7 +21,7 @@ const root = resolve(import.meta.dirname, '../../..');
 const guides = join(root, 'docs/guide');
 const documents = [
   join(root, 'README.md'),
-  ...['tensor', 'autograd', 'nn', 'zoo'].map((name) => join(root, 'packages', name, 'README.md')),
+  ...['tensor', 'autograd', 'nn', 'zoo', 'cli'].map((name) => join(root, 'packages', name, 'README.md')),
   ...readdirSync(guides).map((name) => join(guides, name)),
 ];
 /** Relative to the root. */

@@ -58,20 +58,21 @@ describe('--help', () => {
   });
 });
 
-test('the commands of the guide run', async () => {
-  const guide = readFileSync(join(root, 'docs/guide/cli.md'), 'utf8');
-  const blocks = [...guide.matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, block]) => block!);
-  const lines = blocks
-    .flatMap((block) => block.split('\n'))
-    .filter((line) => line.startsWith('npx infinigrad '));
-  expect(lines.length).toBeGreaterThan(8);
-  process.chdir(temporaryGuide.folder);
+const documents = ['docs/guide/cli.md', 'README.md', 'packages/cli/README.md'];
+
+test.each(documents)('the commands of %s run', async (document) => {
+  const own = temporaryFolder();
+  const page = readFileSync(join(root, document), 'utf8');
+  const blocks = [...page.matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, block]) => block!);
+  const lines = blocks.flatMap((block) => block.match(/(?<=^npx (-y pnpm@\S+ )?)infinigrad .*$/gm) ?? []);
+  expect(lines.length).toBeGreaterThanOrEqual(3);
+  process.chdir(own.folder);
   writeText('.');
+  writeText('.', 'README.md');
   try {
-    for (const line of lines) await runs(line.slice('npx '.length).replace(/ #.*$/, ''));
+    for (const line of lines) await runs(line.replace(/ #.*$/, ''));
   } finally {
     process.chdir(folder);
+    own.remove();
   }
 });
-const temporaryGuide = temporaryFolder();
-afterAll(() => temporaryGuide.remove());

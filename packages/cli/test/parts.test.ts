@@ -219,7 +219,7 @@ describe('what is typed and shown', () => {
     ['200kB', 200_000],
     ['1.5GiB', 1.5 * 2 ** 30],
     ['2 MB', 2e6],
-  ])('the size %s', (typed, size) => expect(byteSize(typed, undefined as never)).toBe(size));
+  ])('the size %s', (typed, size) => expect(byteSize(typed)).toBe(size));
   test('lists of integers', () => {
     expect(integers(1)('4, 5,6')).toEqual([4, 5, 6]);
     expect(() => integers(1)('4,x')).toThrow(/integer from 1/);

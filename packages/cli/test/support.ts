@@ -25,8 +25,8 @@ export const text = Array.from(
   (_, i) => ['the', 'cat', 'sat', 'on', 'a', 'mat', 'and', 'saw', 'it'][(i * i + (i >> 3)) % 9],
 ).join(' ');
 
-export function writeText(folder: string): string {
-  const path = join(folder, 'text.txt');
+export function writeText(folder: string, name = 'text.txt'): string {
+  const path = join(folder, name);
   writeFileSync(path, text);
   return path;
 }
