@@ -53,7 +53,7 @@ export class Specials {
     // The longest one first, where several begin at one place.
     const escaped = texts
       .toSorted((a, b) => b.length - a.length)
-      .map((text) => text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, String.raw`\$&`));
+      .map((text) => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`));
     this.#pattern = escaped.length > 0 ? new RegExp(escaped.join('|'), 'gu') : null;
   }
 

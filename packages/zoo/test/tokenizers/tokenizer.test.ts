@@ -73,6 +73,29 @@ test('characters: sorted, special ones after them, unknown ones as unk or refuse
   );
 });
 
+test('special tokens may hold any signs', () =>
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(
+        fc.string({
+          unit: fc.constantFrom(...String.raw`-/\^$.*+?()[]{}|#&,:<>=@~ `, 'é', '😀'),
+          minLength: 1,
+          maxLength: 4,
+        }),
+        {
+          minLength: 1,
+          maxLength: 5,
+        },
+      ),
+      (added) => {
+        const tokenizer = new ByteTokenizer({ added });
+        added.forEach((token) => expect(Array.from(tokenizer.encode(token))).toEqual([tokenizer.id(token)]));
+        expect(tokenizer.decode(tokenizer.encode(`a${added.join('b')}c`))).toBe(`a${added.join('b')}c`);
+      },
+    ),
+    { numRuns: runs },
+  ));
+
 describe('batches', () => {
   const tokenizer = new ByteTokenizer(options);
   const [pad, bos, eos] = ['pad', 'bos', 'eos'].map((role) => tokenizer.specialId(role as 'pad')) as [
