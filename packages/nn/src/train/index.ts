@@ -22,3 +22,4 @@ export type { BatchMaker } from './batches.ts';
 export type { MonitorOptions } from './monitor.ts';
 export type { CheckpointStore, TrainerMeta, TrainerState } from './state.ts';
 export { Profiler, type OpProfile, type ProfilerOptions } from './profiler.ts';
+export { Turns } from './turns.ts';
