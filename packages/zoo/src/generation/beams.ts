@@ -1,4 +1,5 @@
 /** Beam search, with the choices of Hugging Face's `_beam_search` (Transformers 5). */
+import { Turns } from '@infinigrad/nn';
 import { concat, type Tensor } from '@infinigrad/tensor';
 import { inferenceMode } from '@infinigrad/autograd';
 import type { GenerativeModel } from './model.ts';
@@ -8,7 +9,6 @@ import { tokenTensor } from './readers.ts';
 import { readResult } from './reading.ts';
 import { wide } from './sampling.ts';
 import { finishReason, type FinishReason } from './stopping.ts';
-import { Turns } from './turns.ts';
 
 interface Beam {
   /** New tokens. */

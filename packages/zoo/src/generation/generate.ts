@@ -1,5 +1,5 @@
-/** Whole answers, and single tokens as they come. */
-import { ValueError, type Tensor } from '@infinigrad/tensor';
+/** Whole answers. */
+import type { Tensor } from '@infinigrad/tensor';
 import { beamSearch } from './beams.ts';
 import type { GenerativeModel } from './model.ts';
 import type { GenerationOptions, Settings } from './options.ts';
@@ -86,22 +86,4 @@ export async function generate(
     ...(settings.outputLogProbs && { logProbs }),
     ...(settings.outputScores && { scores }),
   };
-}
-
-/**
- * The tokens of one prompt's answer as they come: `for await (const token of stream(model, prompt))`. Ending the loop ends generation.
- * @throws as `generate`, and ValueError for several prompts or beams
- */
-export async function* stream(
-  model: GenerativeModel,
-  prompt: Prompt,
-  options: GenerationOptions = {},
-): AsyncGenerator<number, void, undefined> {
-  for await (const { tokens } of generationSteps(model, prompt, options)) {
-    if (tokens.length > 1)
-      throw new ValueError('generate', `stream goes through one row of tokens, got ${tokens.length}`, {
-        hint: 'generationSteps goes through several together',
-      });
-    yield tokens[0]!;
-  }
 }

@@ -1,4 +1,5 @@
-export { generate, stream, type Generation } from './generate.ts';
+export { generate, type Generation } from './generate.ts';
+export { stream, streamText } from './streams.ts';
 export { generationSteps, type GenerationStep } from './steps.ts';
 export type { GenerationOptions } from './options.ts';
 export type { Prompt } from './prompts.ts';

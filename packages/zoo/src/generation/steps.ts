@@ -1,4 +1,5 @@
 /** Generation step by step: what `generate` gathers and `stream` hands on. */
+import { Turns } from '@infinigrad/nn';
 import { ValueError, type Tensor } from '@infinigrad/tensor';
 import { Contrastive } from './contrastive.ts';
 import { tokenDefaults, hasEncoder, type GenerativeModel } from './model.ts';
@@ -6,7 +7,6 @@ import { settingsOf, type GenerationOptions, type Settings } from './options.ts'
 import { openReader, promptRows, type Opened, type Prompt } from './prompts.ts';
 import { finishReason, type FinishReason } from './stopping.ts';
 import { repeated, Stepwise, type Strategy } from './strategy.ts';
-import { Turns } from './turns.ts';
 
 /** What one step has added. Rows are the prompts', each `numReturnSequences` times. */
 export interface GenerationStep {

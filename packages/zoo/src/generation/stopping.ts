@@ -28,7 +28,7 @@ export function finishReason(
 export function textOf(
   tokens: readonly number[],
   reason: FinishReason,
-  { stopStrings, decode }: StopSettings,
+  { stopStrings, decode }: Pick<StopSettings, 'stopStrings' | 'decode'>,
 ): string {
   const text = decode!(reason === 'end' ? tokens.slice(0, -1) : tokens);
   const ends = stopStrings.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);

@@ -6,6 +6,7 @@ import {
   infiniDecoder,
   InfiniTransformer,
   stream,
+  streamText,
   type GenerationOptions,
   type GenerativeModel,
   type Prompt,
@@ -121,7 +122,12 @@ describe('models', () => {
     const drain = async (run: AsyncIterable<unknown>): Promise<void> => {
       for await (const _ of run);
     };
-    await expectError(() => drain(stream(llama, prompts)), 'ValueError', 'stream goes through one row');
+    await expectError(() => drain(stream(llama, prompts)), 'ValueError', 'a stream goes through one row');
+    await expectError(
+      () => drain(streamText(llama, prompts[0]!, {} as { decode: () => string })),
+      'ValueError',
+      'streamText needs decode',
+    );
     const message = 'beam search knows its tokens only at the end';
     await expectError(() => drain(stream(llama, prompts[0]!, { numBeams: 2 })), 'ValueError', message);
     await expectError(

@@ -6,6 +6,7 @@ import {
   infiniDecoder,
   InfiniTransformer,
   stream,
+  streamText,
   type CacheKind,
   type GenerationOptions,
   type GenerativeModel,
@@ -274,7 +275,7 @@ test('contrastive search by its definition', async () => {
       expect((await generate(llama, prompt, options)).tokens).toEqual([expected[i]]);
   }
   // Whatever padding is like.
-  for (let padTokenId = 0; padTokenId < vocabSize; padTokenId++) {
+  for (let padTokenId = 0; padTokenId < vocabSize; padTokenId += 3) {
     const options = { ...all, penaltyAlpha: 0.95, topK: k, maxNewTokens: 4, padTokenId };
     const together = await generate(llama, prompts, options);
     expect(together.tokens[2]).toEqual((await generate(llama, prompts[2]!, options)).tokens[0]);
@@ -283,6 +284,18 @@ test('contrastive search by its definition', async () => {
   await generate(llama, prompts[0]!, { ...all, penaltyAlpha: alpha, topK: k, maxNewTokens: 12 });
   expectNoMore(before);
 });
+
+/** Says these tokens, one after the other, whatever it has read. */
+function fixedTokens(tokens: readonly number[]): GenerativeModel {
+  let at = 0;
+  return {
+    forward: () => {
+      const token = tokens[at++];
+      const logits = Float32Array.from({ length: 10 }, (_, i) => Number(i === token));
+      return { logits: fromData(logits, [1, 1, 10]) };
+    },
+  };
+}
 
 describe('the end', () => {
   const decode = (tokens: readonly number[]): string =>
@@ -307,6 +320,43 @@ describe('the end', () => {
     });
     expect(finishReasons).toContain('stop');
     expect(finishReasons).toContain('length');
+  });
+
+  test('a stream of text gives whole characters, and nothing of what ends it', async () => {
+    // Each token is half of a character of two bytes, or a whole one of one byte.
+    const bytes = (tokens: readonly number[]): string =>
+      new TextDecoder().decode(
+        Uint8Array.from(
+          tokens.flatMap((t) => (t % 3 === 0 ? [97 + (t % 26)] : t % 3 === 1 ? [0xc3] : [0xa0 + t])),
+        ),
+      );
+    for (const decoder of [decode, bytes])
+      for (const prompt of prompts) {
+        const options = { ...all, maxNewTokens: 20, decode: decoder };
+        const whole = (await generate(llama, prompt, options)).texts![0]!;
+        const within = whole.replaceAll('\uFFFD', '');
+        for (const stopStrings of [
+          [],
+          [within.slice(2, 5)],
+          [`${within.slice(1, 3)}?`, within.slice(4, 6)],
+        ]) {
+          const expected = (await generate(llama, prompt, { ...options, stopStrings })).texts![0]!;
+          const pieces: string[] = [];
+          for await (const piece of streamText(llama, prompt, { ...options, stopStrings }))
+            pieces.push(piece);
+          expect(pieces.join('')).toBe(expected);
+          expect(pieces).not.toContain('');
+        }
+      }
+    const pieces: string[] = [];
+    const scripted = fixedTokens([1, 9, 8, 0]);
+    const euro = (tokens: readonly number[]): string =>
+      new TextDecoder().decode(
+        Uint8Array.from(tokens.flatMap((t) => [0x61, 0xe2, 0, 0, 0, 0, 0, 0, 0xac, 0x82][t]!)),
+      );
+    for await (const piece of streamText(scripted, [0], { decode: euro, maxNewTokens: 4 }))
+      pieces.push(piece);
+    expect(pieces).toEqual(['€', 'a']);
   });
 
   test('end tokens and stop tokens end rows; only end tokens wait for minNewTokens', async () => {

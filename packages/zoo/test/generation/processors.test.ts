@@ -132,6 +132,14 @@ test('repetition makes likely tokens less likely, and unlikely ones too, once', 
   expect(numbers(repetitionPenalty(2))).toEqual([1, -4, 1, 0, 3, -2]);
 });
 
+test('of equally likely tokens top-p keeps the first, and no more than it takes', () => {
+  const equal = fromData(new Float32Array(4), [1, 4]);
+  const kept = (p: number): number[] => Array.from(topP(p)(equal, context).dataSync());
+  expect(kept(0.5)).toEqual([0, 0, -Infinity, -Infinity]);
+  expect(kept(0.51)).toEqual([0, 0, 0, -Infinity]);
+  expect(kept(1)).toEqual([0, 0, 0, 0]);
+});
+
 test('temperatures divide', () => {
   expect(numbers(temperature(0.5))).toEqual([4, -4, 2, 0, 6, -2]);
 });
