@@ -36,7 +36,7 @@ export interface PretrainedClass {
 export interface CountOptions {
   /** Count what needs gradients alone. Default false. */
   readonly trainable?: boolean;
-  /** Count embedding tables. Default true; with an output head tied to it, the table goes too. */
+  /** Count tables of tokens and of positions. Default true; with an output head tied to it, the table goes too. */
   readonly embeddings?: boolean;
 }
 

@@ -4,6 +4,7 @@ import { Key } from '@infinigrad/tensor';
 import {
   flopsPerToken,
   footprints,
+  GPT2LMHeadModel,
   InfiniTransformer,
   llamaParameterCount,
   llamaPresets,
@@ -109,6 +110,14 @@ describe('parameters', () => {
       model.numParameters({ trainable: true }),
     );
   });
+});
+
+test('tables of positions count as embeddings too', () => {
+  const model = new GPT2LMHeadModel(
+    { vocabSize: 11, nPositions: 7, nEmbd: 4, nLayer: 1, nHead: 2 },
+    new Key(0),
+  );
+  expect(model.numParameters({ embeddings: false })).toBe(model.numParameters() - (11 + 7) * 4);
 });
 
 describe('operations', () => {
