@@ -1,5 +1,5 @@
 /** What an experiment is: a model, texts whose best loss is known, and what must come out. */
-import type { Module } from '@infinigrad/nn';
+import type { Module, ParameterGroup } from '@infinigrad/nn';
 import type { Key, Tensor } from '@infinigrad/tensor';
 
 export interface Recipe {
@@ -50,6 +50,8 @@ export interface Task<M extends Module = any, B extends Scored = any> {
   /** Numbers of the source, by name: entropies in nats for each token. */
   readonly source: Readonly<Record<string, number>>;
   batch(texts: number, key: Key): B;
+  /** Parameters that learn at a pace of their own. Default: all alike. */
+  parameters?(learningRate: number): readonly ParameterGroup[];
   /** [texts, T, vocabulary]. */
   logits(model: M, batch: B): Tensor;
   /** What else is measured, by name. Default: nothing. */

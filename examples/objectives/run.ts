@@ -53,7 +53,7 @@ export async function runExperiment(
   const task = experiment.build(recipe, { model, source });
   const trainer = new Trainer<Module, Labelled>({
     model: task.model,
-    optimizer: new AdamW(task.model.parameters(), {
+    optimizer: new AdamW(task.parameters?.(recipe.learningRate) ?? task.model.parameters(), {
       learningRate: recipe.learningRate,
       weightDecay: 0.01,
       maxGradNorm: 1,
@@ -75,7 +75,9 @@ export async function runExperiment(
   trainer.on('log', ({ step, values }) => {
     log.push({ step, loss: values['loss']!, floor: values['floor']! });
   });
-  const before = measure(task, [task.batch(evaluationBatch, evaluation.foldIn(0))]);
+  const before = measure(task, [
+    task.batch(Math.min(evaluationBatch, recipe.evaluationTexts), evaluation.foldIn(0)),
+  ]);
   await observe(trainer, task);
   const [began, used] = [performance.now(), process.cpuUsage()];
   await trainer.fit();
