@@ -1,4 +1,5 @@
 /** The models that can be trained and read here, and their sizes by name. */
+import { join } from 'node:path';
 import {
   featureDim,
   footprints,
@@ -23,7 +24,9 @@ import {
   type TransformerXLConfig,
 } from '@infinigrad/zoo';
 import type { Key, Tensor } from '@infinigrad/tensor';
-import { UsageError } from './errors.ts';
+import { fromPretrained, type ClassOf } from '@infinigrad/zoo/node';
+import { configName, readObject } from './checkpoint.ts';
+import { CommandError, UsageError } from './errors.ts';
 
 /** A language model that tells the next token. */
 export type CausalModel = PretrainedModel<object> & {
@@ -40,6 +43,8 @@ export interface Family {
   readonly type: string;
   readonly presets: Readonly<Record<string, Options>>;
   readonly schema: ConfigSchema<object>;
+  /** As `fromPretrained` takes it. */
+  readonly modelClass: ClassOf<CausalModel>;
   make(config: object, key: Key): CausalModel;
   /** The field that says how many tokens a text may have; null where it may have any number. */
   readonly positions: string | null;
@@ -66,6 +71,7 @@ function family(
     type: schema.modelType,
     presets,
     schema,
+    modelClass: modelClass as unknown as ClassOf<CausalModel>,
     make: (config, key) => new modelClass(config as never, key) as CausalModel,
     positions,
     footprint,
@@ -126,6 +132,19 @@ export function familyOf(type: unknown): Family {
   throw new UsageError(
     `models of type '${String(type)}' cannot be used here; there is ${families.map((f) => f.type).join(', ')}`,
   );
+}
+
+/** A saved model and its family. @throws CommandError for a model that tells no next token, FormatError for one that is damaged */
+export async function savedModel(
+  folder: string,
+): Promise<{ readonly family: Family; readonly model: CausalModel }> {
+  const { model_type: type } = await readObject(join(folder, configName));
+  const family = families.find((one) => one.type === type);
+  if (!family)
+    throw new CommandError(
+      `${folder} holds a model of type '${String(type)}', which cannot be used here; there is ${families.map((one) => one.type).join(', ')}`,
+    );
+  return { family, model: await fromPretrained(folder, { modelClass: family.modelClass }) };
 }
 
 /** Tokens that a text may have; Infinity where there is no limit. */

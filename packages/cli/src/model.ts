@@ -1,10 +1,9 @@
 /** A saved model with its tokenizer, ready to be asked. */
 import { join } from 'node:path';
 import { infiniDecoder, InfiniTransformer, type GenerativeModel, type Tokenizer } from '@infinigrad/zoo';
-import { fromPretrained } from '@infinigrad/zoo/node';
 import { kindOf } from './checkpoint.ts';
 import { CommandError } from './errors.ts';
-import { families, mostTokens, type CausalModel } from './families.ts';
+import { mostTokens, savedModel, type CausalModel } from './families.ts';
 import { tokenizerIn } from './tokenizer.ts';
 
 export interface LoadedModel {
@@ -26,12 +25,7 @@ export async function loadModel(folder: string): Promise<LoadedModel> {
     (await kindOf(join(folder, 'run.json'))) === 'file';
   if (unfinished)
     throw new CommandError(`${folder} holds a run that is not finished: infinigrad train --resume ${folder}`);
-  const model = (await fromPretrained(folder)) as CausalModel;
-  const family = families.find(({ type }) => type === model.modelType);
-  if (!family)
-    throw new CommandError(
-      `${folder} holds a model of type '${model.modelType}', which tells no next token; there is ${families.map(({ type }) => type).join(', ')}`,
-    );
+  const { family, model } = await savedModel(folder);
   const { vocabSize } = model.config as { vocabSize: number };
   return {
     model,

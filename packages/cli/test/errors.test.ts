@@ -22,6 +22,8 @@ beforeAll(async () => {
   mkdirSync(at('torn'));
   writeFileSync(join(at('torn'), 'config.json'), '{"model_type":"llama"}');
   writeFileSync(join(at('torn'), 'model.safetensors'), 'no tensors');
+  mkdirSync(at('bert'));
+  writeFileSync(join(at('bert'), 'config.json'), '{"model_type":"bert"}');
   mkdirSync(at('unfinished'));
   writeFileSync(join(at('unfinished'), 'run.json'), '{}');
   const made = await cli('train', '--data', data, '--steps', '1', ...tiny, '--out', model);
@@ -128,6 +130,7 @@ const failures: readonly (readonly [string, readonly string[], RegExp])[] = [
     ['generate', at('unfinished'), 'a'],
     /not finished: infinigrad train --resume/,
   ],
+  ['a model that tells no next token', ['generate', at('bert'), 'a'], /type 'bert', which cannot be used/],
   ['a torn model', ['generate', at('torn'), 'a'], /model\.safetensors/],
   ['no model', ['generate', at('no'), 'a'], /there is no folder/],
   ['an empty prompt', ['generate', model, ''], /the prompt is empty/],

@@ -3,12 +3,19 @@ import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { Key } from '@infinigrad/tensor';
 import type { Tokenizer } from '@infinigrad/zoo';
-import { fromPretrained } from '@infinigrad/zoo/node';
 import { assignments, integer, number, path } from '../arguments.ts';
 import { checkFree } from '../aside.ts';
 import { readObject } from '../checkpoint.ts';
 import { asUsage, CommandError, UsageError } from '../errors.ts';
-import { familyOf, mostTokens, presetNames, presetOf, type CausalModel, type Family } from '../families.ts';
+import {
+  familyOf,
+  mostTokens,
+  presetNames,
+  presetOf,
+  savedModel,
+  type CausalModel,
+  type Family,
+} from '../families.ts';
 import type { Io } from '../output.ts';
 import { saveTokenizer, tokenizerIn, tokenizerNamed } from '../tokenizer.ts';
 import { generatedData, readTexts, textData, type TrainData } from '../train/data.ts';
@@ -204,8 +211,8 @@ async function baseOf(flags: Flags): Promise<Base> {
   if (given > 1) throw new UsageError('say one of --model, --config and --from');
   if (from !== undefined) {
     if (flags.set) throw new UsageError('--from begins with a model as it is: it goes without --set');
-    const model = (await fromPretrained(from)).train() as CausalModel;
-    const family = familyOf(model.modelType);
+    const { family, model } = await savedModel(from);
+    model.train();
     const { config } = model;
     const own = (config as { vocabSize: number }).vocabSize;
     const make = ({ vocabSize }: Vocabulary) => {
