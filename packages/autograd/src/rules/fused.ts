@@ -40,7 +40,21 @@ const ofAngles = (pair: (g: readonly Tensor[], x: readonly Tensor[]) => Tensor):
   return (g, c, i) => sumTo(pair(halves(g), halves(c.input(0))), c.shapes[i]!);
 };
 
+/** All that lies before the last axis as one. */
+const rows = (x: Tensor): Tensor => x.reshape([sizeOf(x.shape.slice(0, -1)), x.shape.at(-1)!]);
+
 export const fused = {
+  linear: ofInputs(
+    [
+      (g, c) => rows(g).matmul(c.input(1)).reshape(c.shapes[0]!),
+      (g, c) =>
+        rows(g)
+          .transpose()
+          .matmul(rows(c.input(0))),
+      (g) => rows(g).sum(0),
+    ],
+    [0, 1],
+  ),
   softmaxGrad: byComposition,
   logSoftmaxGrad: byComposition,
   rmsNorm: ofInputs([rmsNorm, rmsNorm]),

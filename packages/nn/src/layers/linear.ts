@@ -1,5 +1,5 @@
 /** Linear layers. */
-import { sizeOf, ShapeError, zeros, type FloatDType, type Key, type Tensor } from '@infinigrad/tensor';
+import { ShapeError, zeros, type FloatDType, type Key, type Tensor } from '@infinigrad/tensor';
 import { checkSizes, initialWeight, type InitStd } from '../init.ts';
 import { Module } from '../module.ts';
 import { Parameter } from '../parameter.ts';
@@ -52,11 +52,6 @@ export class Linear extends Module {
       throw new ShapeError('Linear', `the last axis must have size ${this.inFeatures}`, {
         operands: [x, this.weight],
       });
-    // All rows in one matrix: one product forward, and one for the gradient of the weight.
-    const lead = x.shape.slice(0, -1);
-    const rows = x.rank === 2 ? x : x.reshape([sizeOf(lead), this.inFeatures]);
-    const y = rows.matmul(this.weight.transpose());
-    const shifted = this.bias ? y.add(this.bias) : y;
-    return x.rank === 2 ? shifted : shifted.reshape([...lead, this.outFeatures]);
+    return x.linear(this.weight, this.bias);
   }
 }

@@ -3,10 +3,10 @@ import type { DType } from '../dtype.ts';
 import { ShapeError } from '../errors.ts';
 import { broadcastShapes, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { leading } from './batch.ts';
+import { leading, leadingOfFirst } from './batch.ts';
 import { unit } from './domains.ts';
 import { floats, refused } from './families.ts';
-import type { StructuredRecord } from './record.ts';
+import type { FusedRecord, StructuredRecord } from './record.ts';
 
 const matmul: StructuredRecord<[a: Tensor, b: Tensor]> = {
   kind: 'structured',
@@ -70,4 +70,62 @@ const matmul: StructuredRecord<[a: Tensor, b: Tensor]> = {
   flops: ([a], plan) => 2 * sizeOf(plan.shape) * a!.shape.at(-1)!,
 };
 
-export const products = { matmul };
+const accepted: readonly DType[] = ['bool', 'u8', 'i32', ...floats];
+
+const linear: FusedRecord<[x: Tensor, weight: Tensor, bias?: Tensor | null]> = {
+  kind: 'fused',
+  doc: 'x weightᵀ + bias over the last axis: [..., in], weights [out, in] and a bias [out] → [..., out].',
+  promote: 'float',
+  accepts: [accepted],
+  call: (x, weight, bias = null) => ({ inputs: bias ? [x, weight, bias] : [x, weight] }),
+  infer: (inputs, attrs, op) => {
+    const [x, weight, bias] = inputs as [(typeof inputs)[0], (typeof inputs)[0], (typeof inputs)[0]?];
+    if (x.shape.length === 0 || weight.shape.length !== 2)
+      throw new ShapeError(op, 'needs x [..., in] and weights [out, in]', { operands: inputs });
+    const [out, inner] = weight.shape as readonly [number, number];
+    if (x.shape.at(-1) !== inner)
+      throw new ShapeError(op, `inner sizes differ (${x.shape.at(-1)} and ${inner})`, {
+        operands: inputs,
+        hint: 'the last axis of both must be of one size',
+      });
+    if (bias && (bias.shape.length !== 1 || bias.shape[0] !== out))
+      throw new ShapeError(op, `the bias must be [${out}]`, { operands: inputs });
+    return { shape: [...x.shape.slice(0, -1), out], dtype: x.dtype as DType, attrs };
+  },
+  // All rows in one matrix.
+  compose: ([x, weight, bias]) => {
+    const [out, inner] = weight!.shape as readonly [number, number];
+    const lead = x!.shape.slice(0, -1);
+    const y = x!.reshape([sizeOf(lead), inner]).matmul(weight!.transpose());
+    return (bias ? y.add(bias) : y).reshape([...lead, out]);
+  },
+  batch: leadingOfFirst,
+  sample: (draw) => {
+    const shape = draw.shape({ minRank: 1 });
+    const out = draw.int(1, 4);
+    const inputs = [
+      { shape, domain: unit },
+      { shape: [out, shape.at(-1)!], domain: unit },
+      { shape: [out], domain: unit },
+    ];
+    return { inputs: draw.bool() ? inputs : inputs.slice(0, 2) };
+  },
+  errors: [
+    {
+      inputs: [{ shape: [2, 3] }, { shape: [5, 4] }],
+      error: 'ShapeError',
+      says: 'inner sizes differ (3 and 4)',
+    },
+    { inputs: [{ shape: [] }, { shape: [5, 4] }], error: 'ShapeError', says: 'needs x [..., in]' },
+    { inputs: [{ shape: [4] }, { shape: [4] }], error: 'ShapeError', says: 'weights [out, in]' },
+    {
+      inputs: [{ shape: [2, 3] }, { shape: [5, 3] }, { shape: [3] }],
+      error: 'ShapeError',
+      says: 'the bias must be [5]',
+    },
+    ...refused(accepted, (dtype) => [{ shape: [2, 2], dtype }, { shape: [2, 2] }]),
+  ],
+  flops: ([x], plan) => 2 * sizeOf(plan.shape) * x!.shape.at(-1)!,
+};
+
+export const products = { matmul, linear };

@@ -150,6 +150,8 @@ export interface OpDocs {
   readonly slice: unknown;
   /** Matrix product over the last two axes, [..., m, k] × [..., k, n] → [..., m, n]; leading axes broadcast. A vector on either side acts as a row or a column, as in NumPy. */
   readonly matmul: unknown;
+  /** x weightᵀ + bias over the last axis: [..., in], weights [out, in] and a bias [out] → [..., out]. */
+  readonly linear: unknown;
   /** Gradient of softmax, y (g - Σ g y), from g, the gradient of its result y. */
   readonly softmaxGrad: unknown;
   /** Gradient of logSoftmax, g - eʸ Σ g, from g, the gradient of its result y. */

@@ -231,6 +231,14 @@ export const references: Readonly<Partial<Record<OpName, Reference>>> = {
     );
   },
   matmul,
+  linear: ([x, weight, bias]) => {
+    const [out, inner] = weight!.shape as [number, number];
+    return naive([...x!.shape.slice(0, -1), out], (index) => {
+      const [lead, j] = [index.slice(0, -1), index.at(-1)!];
+      const terms = Array.from({ length: inner }, (_, k) => x!.at([...lead, k]) * weight!.at([j, k]));
+      return total(terms) + (bias ? bias.at([j]) : 0);
+    });
+  },
   softmax: alongAxis((values, i) => Math.exp(values[i]!) / total(values.map(Math.exp))),
   logSoftmax: alongAxis((values, i) => values[i]! - Math.log(total(values.map(Math.exp)))),
   cumsum: alongAxis((values, i) => total(values.slice(0, i + 1))),

@@ -3,6 +3,7 @@ import type { FusedOp, StructuredOp } from '../../ops/table.ts';
 import type { KernelCall } from '../backend.ts';
 import { attentionKernels } from './attention/index.ts';
 import type { Engine } from './engine.ts';
+import { linear } from './gemm/linear.ts';
 import { indexingKernels } from './indexing/index.ts';
 import { fusedRowKernels, rowKernels } from './rows/index.ts';
 import { convolutionKernels, windowKernels } from './windows/index.ts';
@@ -20,6 +21,7 @@ export const structuredKernels: Readonly<Partial<Record<StructuredOp, Structured
 };
 
 export const fusedKernels: Readonly<Partial<Record<FusedOp, FusedKernel>>> = {
+  linear,
   ...fusedRowKernels,
   ...attentionKernels,
   ...convolutionKernels,
