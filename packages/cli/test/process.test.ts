@@ -65,6 +65,22 @@ test.each([
   expect(weights(out)).toBe(weights(model));
 });
 
+test('a run that is killed before its first checkpoint goes on from the model that it began with', async () => {
+  const args = (out: string): string[] => ['train', '--from', model, '--data', at('text.txt'), '--out', out];
+  const few = '--steps 30 --save-every 1000 --batch-size 2 --length 16 --log-every 1'.split(' ');
+  const [whole, killed] = [at('tuned'), at('killed')];
+  expect((await cli(...args(whole), ...few)).code).toBe(0);
+  const running = launch([...args(killed), ...few]);
+  await running.seen(/step 2\//);
+  running.kill('SIGKILL');
+  await running.ended;
+  const again = await cli('train', '--resume', killed);
+  expect([again.code, again.err]).toEqual([0, '']);
+  expect(again.out).toContain('from step 0, ');
+  expect(weights(killed)).toBe(weights(whole));
+  expect(losses(killed)).toEqual(losses(whole));
+});
+
 test('generate, eval, inspect, convert and a mistake as processes of their own', async () => {
   const [written, measured, looked, converted, wrong] = await Promise.all([
     launch(['generate', model, '--seed', '3', '--max-tokens', '12'], 'the cat').ended,

@@ -36,6 +36,8 @@ const loss: LossFunction<CausalModel, CausalBatch> = (model, { inputIds, targets
   return { loss: crossEntropy(logits, targets), metrics: { accuracy: right } };
 };
 
+const checkpointsOf = (out: string): Checkpoints => new Checkpoints(join(out, 'checkpoints'));
+
 function trainerOf({ out, plan, model, data }: Session): Trainer<CausalModel, CausalBatch> {
   const all = model.parameters();
   const matrices = all.filter(({ rank }) => rank >= 2);
@@ -61,7 +63,7 @@ function trainerOf({ out, plan, model, data }: Session): Trainer<CausalModel, Ca
     accumulate: plan.accumulate,
     logEvery: plan.logEvery,
     loggers: [new JsonLinesFile(join(out, 'metrics.jsonl'))],
-    checkpoints: new Checkpoints(join(out, 'checkpoints')),
+    checkpoints: checkpointsOf(out),
     saveEvery: plan.saveEvery,
     // As JSON has it: what a file cannot hold is no difference.
     run: JSON.parse(planText(plan)) as never,
@@ -82,11 +84,13 @@ export async function runSession(session: Session, io: Io): Promise<void> {
   const say = (event: Readonly<Record<string, unknown>>, text: string): void =>
     io.out(`${json ? JSON.stringify(event) : text}\n`);
   try {
+    const trainer = trainerOf(session);
     if (!resume) {
       await session.prepare(out);
+      // Where it is killed before its first checkpoint, a run that began with a saved model has that to go on from.
+      await checkpointsOf(out).save(trainer.state(), { step: 0 });
       await writeFileAtomic(join(out, planName), planText(plan));
     }
-    const trainer = trainerOf(session);
     const from = resume ? await trainer.resume() : null;
     say(
       {
