@@ -35,6 +35,7 @@ const longest = [
   'autograd/test/laws',
   'tensor/test/dtypes/halves',
   'examples/passkey/test/resume',
+  'cli/test/process',
   'autograd/test/broken-rules',
   'examples/passkey/test/run',
 ];
