@@ -77,6 +77,7 @@ export const gpt = causal(
         residPdrop: 0,
         embdPdrop: 0,
         attnPdrop: 0,
+        initializerRange: 0.1,
         bosTokenId: null,
         eosTokenId: null,
       },
