@@ -22,6 +22,9 @@ export const entries: readonly Entry[] = [
   { names: ['AdamW'], from: '@infinigrad/nn' },
   { names: ['Trainer'], from: '@infinigrad/nn' },
   { names: ['InfiniTransformer'], from: '@infinigrad/zoo' },
+  { names: ['LlamaForCausalLM', 'generate'], from: '@infinigrad/zoo' },
+  { names: ['BertForMaskedLM'], from: '@infinigrad/zoo' },
+  { names: ['T5ForConditionalGeneration'], from: '@infinigrad/zoo' },
 ];
 
 /** Everything that a package has. */
