@@ -1,14 +1,20 @@
 /** A saved model with its tokenizer, ready to be asked. */
 import { join } from 'node:path';
-import { infiniDecoder, InfiniTransformer, type GenerativeModel, type Tokenizer } from '@infinigrad/zoo';
-import { kindOf } from './checkpoint.ts';
+import {
+  infiniDecoder,
+  InfiniTransformer,
+  T5ForConditionalGeneration,
+  type GenerativeModel,
+  type Tokenizer,
+} from '@infinigrad/zoo';
+import { fromPretrained } from '@infinigrad/zoo/node';
+import { configName, kindOf, readObject } from './checkpoint.ts';
 import { CommandError } from './errors.ts';
 import { mostTokens, savedModel, type CausalModel } from './families.ts';
 import { tokenizerIn } from './tokenizer.ts';
 
-export interface LoadedModel {
-  readonly model: CausalModel;
-  /** The model as generation reads it. */
+/** A model as generation reads it. */
+export interface LoadedReader {
   readonly reader: GenerativeModel;
   /** null where the folder holds none. */
   readonly tokenizer: Tokenizer | null;
@@ -17,14 +23,13 @@ export interface LoadedModel {
   readonly most: number;
 }
 
+export interface LoadedModel extends LoadedReader {
+  readonly model: CausalModel;
+}
+
 /** @throws CommandError where the folder holds no language model; FormatError where it is damaged */
 export async function loadModel(folder: string): Promise<LoadedModel> {
-  if ((await kindOf(folder)) !== 'folder') throw new CommandError(`there is no folder ${folder}`);
-  const unfinished =
-    (await kindOf(join(folder, 'config.json'))) === null &&
-    (await kindOf(join(folder, 'run.json'))) === 'file';
-  if (unfinished)
-    throw new CommandError(`${folder} holds a run that is not finished: infinigrad train --resume ${folder}`);
+  await checkFolder(folder);
   const { family, model } = await savedModel(folder);
   const { vocabSize } = model.config as { vocabSize: number };
   return {
@@ -36,8 +41,26 @@ export async function loadModel(folder: string): Promise<LoadedModel> {
   };
 }
 
+/** As `loadModel`, and models that answer a text that an encoder has read. */
+export async function loadReader(folder: string): Promise<LoadedReader> {
+  await checkFolder(folder);
+  const { model_type: type } = await readObject(join(folder, configName));
+  if (type !== 't5') return loadModel(folder);
+  const reader = await fromPretrained(folder, { modelClass: T5ForConditionalGeneration });
+  const { vocabSize } = reader.config;
+  return { reader, tokenizer: await tokenizerIn(folder, vocabSize), vocabSize, most: Infinity };
+}
+
+async function checkFolder(folder: string): Promise<void> {
+  if ((await kindOf(folder)) !== 'folder') throw new CommandError(`there is no folder ${folder}`);
+  const unfinished =
+    (await kindOf(join(folder, configName))) === null && (await kindOf(join(folder, 'run.json'))) === 'file';
+  if (unfinished)
+    throw new CommandError(`${folder} holds a run that is not finished: infinigrad train --resume ${folder}`);
+}
+
 /** @throws CommandError where there is none */
-export function needTokenizer({ tokenizer }: LoadedModel, folder: string, hint: string): Tokenizer {
+export function needTokenizer({ tokenizer }: LoadedReader, folder: string, hint: string): Tokenizer {
   if (!tokenizer) throw new CommandError(`${folder} holds no tokenizer${hint}`);
   return tokenizer;
 }

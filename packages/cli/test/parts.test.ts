@@ -6,7 +6,7 @@ import { noGrad } from '@infinigrad/autograd';
 import { crossEntropy } from '@infinigrad/nn';
 import { fromData, Key } from '@infinigrad/tensor';
 import { loadSafetensors, loadSafetensorsSharded } from '@infinigrad/tensor/node';
-import { ByteTokenizer, LlamaForCausalLM } from '@infinigrad/zoo';
+import { ByteTokenizer, generate, LlamaForCausalLM, T5ForConditionalGeneration } from '@infinigrad/zoo';
 import { fromPretrained } from '@infinigrad/zoo/node';
 import { byteSize, integers } from '../src/arguments.ts';
 import { writeFolder } from '../src/aside.ts';
@@ -17,7 +17,7 @@ import { bytes, table } from '../src/output.ts';
 import { TextStream } from '../src/text-stream.ts';
 import { generatorNames, generatorOf } from '../src/train/generators.ts';
 import { scheduleNames, scheduleOf, type TrainPlan } from '../src/train/plan.ts';
-import { cli, temporaryFolder, text, tiny, writeText } from './support.ts';
+import { cli, root, temporaryFolder, text, tiny, writeText } from './support.ts';
 
 const { folder, remove } = temporaryFolder();
 afterAll(remove);
@@ -136,6 +136,20 @@ describe('convert', () => {
     expect(same).toBeInstanceOf(LlamaForCausalLM);
   });
 
+  test.each(['gpt2/odd', 'glm/odd', 'bert/base'])(
+    '--modernize of bare keys of %s gives the file of transformers',
+    async (name) => {
+      const fixture = join(root, 'packages/zoo/test/fixtures', name);
+      const [bare, today] = [at(`${name.replace('/', '-')}-bare`), at(`${name.replace('/', '-')}-today`)];
+      const prefixes = ['--remove-prefix', name.startsWith('gpt2') ? 'transformer.' : 'model.'];
+      expect((await cli('convert', fixture, bare, ...prefixes)).err).toBe('');
+      expect((await cli('convert', bare, today, '--modernize')).err).toBe('');
+      const [{ tensors: before }, { tensors: after }] = [await loaded(fixture), await loaded(today)];
+      expect(Object.keys(after).sort()).toEqual(Object.keys(before).sort());
+      for (const [key, x] of Object.entries(before)) expect(after[key]!.dataSync()).toEqual(x.dataSync());
+    },
+  );
+
   test('a folder that cannot be filled is not there', async () => {
     const failing = writeFolder(at('never'), (aside) => {
       writeFileSync(join(aside, 'half.txt'), 'half');
@@ -144,6 +158,16 @@ describe('convert', () => {
     await expect(failing).rejects.toThrow('no more');
     expect(readdirSync(folder).filter((name) => name.includes('never'))).toEqual([]);
   });
+});
+
+test('an encoder-decoder model answers too', async () => {
+  const fixture = join(root, 'packages/zoo/test/fixtures/t5/gated');
+  const asked = ['--tokens', '5,6,7', '--max-tokens', '4', '--temperature', '0', '--json'];
+  const { out, err } = await cli('generate', fixture, ...asked);
+  expect(err).toBe('');
+  const t5 = await fromPretrained(fixture, { modelClass: T5ForConditionalGeneration });
+  const { tokens } = await generate(t5, [5, 6, 7], { maxNewTokens: 4 });
+  expect(JSON.parse(out)).toEqual({ prompt: [5, 6, 7], tokens: tokens[0] });
 });
 
 test('inspect counts what there is', async () => {

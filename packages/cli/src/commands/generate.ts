@@ -6,7 +6,7 @@ import { Key } from '@infinigrad/tensor';
 import { stream, type ChatMessage, type GenerationOptions, type Tokenizer } from '@infinigrad/zoo';
 import { integer, integers, number, path, repeated } from '../arguments.ts';
 import { CommandError, Interrupted, UsageError } from '../errors.ts';
-import { loadModel, needTokenizer, type LoadedModel } from '../model.ts';
+import { loadReader, needTokenizer, type LoadedReader } from '../model.ts';
 import type { Io } from '../output.ts';
 import { exitCodes, onSignal, type Signal } from '../signals.ts';
 import { TextStream } from '../text-stream.ts';
@@ -69,7 +69,7 @@ export function defineGenerate(program: Command, io: Io): void {
       if (flags.system !== undefined && !flags.chat) throw new UsageError('--system goes with --chat');
       if (flags.json && flags.chat) throw new UsageError('--json goes without --chat');
       if (flags.stop.includes('')) throw new UsageError('--stop needs a text');
-      const loaded = await loadModel(folder);
+      const loaded = await loadReader(folder);
       if (flags.chat) await chat(loaded, folder, prompt, flags, io);
       else await once(loaded, folder, prompt, flags, io);
     });
@@ -83,7 +83,7 @@ function optionsOf(flags: Flags, turn: number): GenerationOptions {
 }
 
 async function once(
-  loaded: LoadedModel,
+  loaded: LoadedReader,
   folder: string,
   prompt: string | undefined,
   flags: Flags,
@@ -122,7 +122,7 @@ interface Answer {
 }
 
 async function answerText(
-  loaded: LoadedModel,
+  loaded: LoadedReader,
   tokenizer: Tokenizer,
   ids: readonly number[],
   flags: Flags,
@@ -142,7 +142,7 @@ async function answerText(
 
 /** @throws Interrupted where a signal ended it; CommandError for a prompt that is too long or of tokens that there are not */
 async function answer(
-  { reader, most, vocabSize }: LoadedModel,
+  { reader, most, vocabSize }: LoadedReader,
   ids: readonly number[],
   { maxTokens }: Flags,
   options: GenerationOptions,
@@ -175,7 +175,7 @@ async function answer(
 }
 
 async function chat(
-  loaded: LoadedModel,
+  loaded: LoadedReader,
   folder: string,
   first: string | undefined,
   flags: Flags,
