@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import {
   infiniDecoder,
+  InfiniLlamaForCausalLM,
   InfiniTransformer,
   T5ForConditionalGeneration,
   type GenerativeModel,
@@ -34,11 +35,16 @@ export async function loadModel(folder: string): Promise<LoadedModel> {
   const { vocabSize } = model.config as { vocabSize: number };
   return {
     model,
-    reader: model instanceof InfiniTransformer ? infiniDecoder(model) : (model as unknown as GenerativeModel),
+    reader: readerOf(model),
     tokenizer: await tokenizerIn(folder, vocabSize),
     vocabSize,
     most: mostTokens(family, model.config),
   };
+}
+
+function readerOf(model: object): GenerativeModel {
+  const hasMemory = model instanceof InfiniTransformer || model instanceof InfiniLlamaForCausalLM;
+  return hasMemory ? infiniDecoder(model) : (model as GenerativeModel);
 }
 
 /** As `loadModel`, and models that answer a text that an encoder has read. */
