@@ -11,7 +11,7 @@ type Batch = MaskedBatch & Scored;
 
 export const bert: Experiment = {
   title: 'BERT: masked tokens of a Markov chain with 16 states',
-  recipe: { steps: 800, batchSize: 64, length: 32, learningRate: 6e-3, evaluationTexts: 512 },
+  recipe: { steps: 1300, batchSize: 64, length: 32, learningRate: 6e-3, evaluationTexts: 512 },
   build({ length }, keys): Task<BertForMaskedLM, Batch> {
     const chain = randomChain({ states, sharpness: 2 }, keys.source);
     const model = new BertForMaskedLM(
