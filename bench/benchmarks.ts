@@ -50,8 +50,7 @@ export const benchmarks = {
   },
   decode: {
     title: 'Greedy decoding',
-    about:
-      'One sequence of the small GPT. The framework has no cache of keys and values: the benchmark’s own model joins them with `concat`.',
+    about: 'One sequence of the small GPT, with nn’s caches of keys and values.',
   },
   cold: {
     title: 'Cold start',

@@ -5,15 +5,9 @@
  * - Queries, keys and values from one linear layer; biases throughout but in the head, which is not tied to the embedding.
  * - Decoding with the keys and values of the positions before: `caches`.
  */
-import { causalAttention, Embedding, LayerNorm, Linear, Module } from '@infinigrad/nn';
-import { concat, Key, type Tensor } from '@infinigrad/tensor';
+import { causalAttention, Embedding, KeyValueCache, LayerNorm, Linear, Module } from '@infinigrad/nn';
+import { Key, type Tensor } from '@infinigrad/tensor';
 import type { GptSizes } from './workload/gpt.ts';
-
-/** Keys and values of a block, [batch, heads, positions, head size]. */
-export interface Cache {
-  readonly keys: Tensor;
-  readonly values: Tensor;
-}
 
 class Block extends Module {
   readonly norm1: LayerNorm;
@@ -36,28 +30,18 @@ class Block extends Module {
     this.down = new Linear(inner, width, { key: down });
   }
 
-  forward(x: Tensor, cache: Cache | null): { readonly output: Tensor; readonly cache: Cache } {
+  forward(x: Tensor, cache?: KeyValueCache): Tensor {
     const [batch, length, width] = x.shape as [number, number, number];
     const heads = this.qkv
       .forward(this.norm1.forward(x))
       .reshape([batch, length, 3, this.heads, width / this.heads])
       .permute([2, 0, 3, 1, 4]);
-    const joined = (before: Tensor | undefined, now: Tensor): Tensor =>
-      before ? concat([before, now], 2) : now;
-    const keys = joined(cache?.keys, heads.select(0, 1));
-    const values = joined(cache?.values, heads.select(0, 2));
-    const mixed = causalAttention(heads.select(0, 0), keys, values);
+    const [own, values] = [heads.select(0, 1), heads.select(0, 2)];
+    const seen = cache ? cache.append(own, values) : { keys: own, values };
+    const mixed = causalAttention(heads.select(0, 0), seen.keys, seen.values);
     const middle = x.add(this.proj.forward(mixed.transpose(1, 2).reshape([batch, length, width])));
-    const output = middle.add(this.down.forward(this.up.forward(this.norm2.forward(middle)).geluTanh()));
-    return { output, cache: { keys, values } };
+    return middle.add(this.down.forward(this.up.forward(this.norm2.forward(middle)).geluTanh()));
   }
-}
-
-export interface GptOutput {
-  /** [batch, length, vocabulary]. */
-  readonly logits: Tensor;
-  /** One a block, to go on after the last position. */
-  readonly caches: readonly Cache[];
 }
 
 export class Gpt extends Module {
@@ -78,15 +62,19 @@ export class Gpt extends Module {
     this.head = new Linear(width, vocabulary, { key: head, bias: false });
   }
 
-  /** Logits for tokens [batch, length] (i32) at positions `start` and on; `caches` of the positions before, if any. */
-  forward(ids: Tensor, start = 0, before?: readonly Cache[]): GptOutput {
+  /** One a block, empty. */
+  newCaches(): KeyValueCache[] {
+    return this.blocks.map(() => new KeyValueCache());
+  }
+
+  /** Logits [batch, length, vocabulary] for tokens [batch, length] (i32), after those that `caches` have read. */
+  forward(ids: Tensor, caches?: readonly KeyValueCache[]): Tensor {
     const length = ids.shape[1]!;
+    const start = caches?.[0]!.length ?? 0;
     let x = this.tokens.forward(ids).add(this.positions.weight.narrow(0, start, length));
-    const caches = this.blocks.map((block, i) => {
-      const { output, cache } = block.forward(x, before?.[i] ?? null);
-      x = output;
-      return cache;
+    this.blocks.forEach((block, i) => {
+      x = block.forward(x, caches?.[i]);
     });
-    return { logits: this.head.forward(this.norm.forward(x)), caches };
+    return this.head.forward(this.norm.forward(x));
   }
 }

@@ -32,11 +32,14 @@ async function measure(
   }: Readonly<{ folder: string; settings: Settings; pin: Pin; findings: Findings }>,
 ): Promise<void> {
   const hear = findings.listener(peer.name);
+  const broken = ours ? buildPackages() : null;
+  if (broken !== null) {
+    findings.faults.push(`${name}: ${broken}`);
+    return;
+  }
   if (name === 'cold') {
-    const broken = ours ? buildPackages() : null;
     if (ours) bareStart(settings.cold.runs, pin, hear);
-    if (broken !== null) findings.faults.push(`${name}: ${broken}`);
-    else coldStart(peer, settings.cold.runs, pin, hear);
+    coldStart(peer, settings.cold.runs, pin, hear);
     return;
   }
   const { parts, peerParts } = infoOf(name);

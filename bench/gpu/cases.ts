@@ -79,7 +79,7 @@ function gpt(name: string, sizes: GptSizes): Case {
     const loss = (step: number): Tensor => {
       const { x, y } = batch(tokens, step, sizes.batch, sizes.length);
       const shape = [sizes.batch, sizes.length];
-      return crossEntropy(model.forward(fromData(x, shape)).logits, fromData(y, shape));
+      return crossEntropy(model.forward(fromData(x, shape)), fromData(y, shape));
     };
     let step = 0;
     return {
@@ -88,7 +88,7 @@ function gpt(name: string, sizes: GptSizes): Case {
       check: () =>
         new Gpt(sizes, new Key(1))
           .forward(ones([1, 4], { dtype: 'i32' }))
-          .logits.square()
+          .square()
           .mean()
           .item(),
     };

@@ -1,10 +1,9 @@
 /**
- * Greedy decoding after one token. The framework has no cache of keys and values of its own: the benchmark's GPT joins
- * those of the positions before with `concat`. Beside it the same without a cache, everything computed anew.
+ * Greedy decoding after one token, with nn's caches of keys and values. Beside it the same without a cache, everything computed anew.
  */
 import { noGrad } from '@infinigrad/autograd';
 import { fromData, scope, type Tensor } from '@infinigrad/tensor';
-import type { Cache, Gpt } from '../gpt.ts';
+import type { Gpt } from '../gpt.ts';
 import { say } from '../run/lines.ts';
 import type { Work } from '../workload/folder.ts';
 import { breathe, median, withCpu } from './sample.ts';
@@ -21,22 +20,15 @@ function mostLikely(logits: Tensor): number {
 
 function cached(model: Gpt, first: number, count: number): number[] {
   const out = [first];
-  // Caches are small and go together when decoding ends; all else goes token by token.
-  scope(() => {
-    let caches: readonly Cache[] | undefined;
-    for (let i = 0; i < count; i++)
-      caches = scope(() => {
-        const step = model.forward(row([out.at(-1)!]), i, caches);
-        out.push(mostLikely(step.logits));
-        return step.caches;
-      });
-  });
+  const caches = model.newCaches();
+  for (let i = 0; i < count; i++)
+    scope(() => void out.push(mostLikely(model.forward(row([out.at(-1)!]), caches))));
   return out.slice(1);
 }
 
 function anew(model: Gpt, first: number, count: number): number[] {
   const out = [first];
-  for (let i = 0; i < count; i++) scope(() => void out.push(mostLikely(model.forward(row(out)).logits)));
+  for (let i = 0; i < count; i++) scope(() => void out.push(mostLikely(model.forward(row(out)))));
   return out.slice(1);
 }
 

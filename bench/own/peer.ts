@@ -20,15 +20,8 @@ export function ownPeer(backend: string): Peer {
     name: ownName(backend),
     version,
     program: (part, folder) => ({
-      command: [
-        process.execPath,
-        '--conditions=@infinigrad/source',
-        '--import',
-        'tsx',
-        program,
-        part,
-        folder,
-      ],
+      // The packages as they are published: what runs TypeScript from its sources names each closure that is made.
+      command: [process.execPath, '--import', 'tsx', program, part, folder],
       cwd: resolve(bench, '..'),
     }),
     interpreter: process.execPath,

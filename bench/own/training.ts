@@ -41,7 +41,7 @@ export class Training {
   /** The loss on the batch of a step, counted from 0. */
   loss(step: number): Tensor {
     const [x, y] = this.#batches[step]!.map((ids): Tensor => fromData(ids, this.#shape)) as [Tensor, Tensor];
-    return crossEntropy(this.model.forward(x).logits, y);
+    return crossEntropy(this.model.forward(x), y);
   }
 
   /** One training step, counted from 0. */
