@@ -64,7 +64,7 @@ export function tableOf(results: readonly Result[]): string {
     Object.entries(result.baselines)
       .map(([name, value]) => `${name} ${nats(value)}`)
       .join(', '),
-    result.passed ? 'yes' : 'no',
+    result.whole || result.leak ? (result.passed ? 'yes' : 'no') : 'not judged',
   ]);
   const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]!.length)));
   const line = (cells: readonly string[]): string =>
