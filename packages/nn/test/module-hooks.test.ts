@@ -201,7 +201,7 @@ describe('summary', () => {
       ['drop', 1],
       ['unused', 1],
     ]);
-    // 2 · 2 · 3 · 3 for the product, 2 · 3 for the bias; results of 24 bytes each.
+    // 2 · 2 · 3 · 3 for the product, 2 · 3 for the bias; a result of 24 bytes.
     expect(row('layers.0')).toEqual({
       name: 'layers.0',
       kind: 'Linear',
@@ -212,7 +212,7 @@ describe('summary', () => {
       parameters: 12,
       trainable: 12,
       flops: 42,
-      activationBytes: 48,
+      activationBytes: 24,
     });
     expect([row('layers.1').flops, row('layers.1').calls]).toEqual([84, 2]);
     expect([row('unused').calls, row('unused').outputShape, row('unused').output]).toEqual([0, null, '']);
@@ -237,7 +237,7 @@ describe('summary', () => {
   test('prints a table', () => {
     const text = String(summary(new Model(), [x()]));
     expect(text.split('\n')[0]).toMatch(/^module +output +parameters +FLOPs +memory$/);
-    expect(text).toMatch(/^ {2}layers\.1 \(Linear\) × 2 +\[2, 3\] f32 +12 +84 +96 B$/m);
+    expect(text).toMatch(/^ {2}layers\.1 \(Linear\) × 2 +\[2, 3\] f32 +12 +84 +48 B$/m);
     expect(text).toMatch(/^52 parameters \(52 trainable\), 208 B; buffers 4 B; forward 127 FLOPs/m);
   });
 

@@ -125,7 +125,7 @@ const linear: FusedRecord<[x: Tensor, weight: Tensor, bias?: Tensor | null]> = {
     },
     ...refused(accepted, (dtype) => [{ shape: [2, 2], dtype }, { shape: [2, 2] }]),
   ],
-  flops: ([x], plan) => 2 * sizeOf(plan.shape) * x!.shape.at(-1)!,
+  flops: ([x, , bias], plan) => sizeOf(plan.shape) * (2 * x!.shape.at(-1)! + (bias ? 1 : 0)),
 };
 
 export const products = { matmul, linear };
