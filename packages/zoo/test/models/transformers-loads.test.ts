@@ -22,7 +22,7 @@ import { savePretrained } from '@infinigrad/zoo/node';
 import { afterAll, expect, test } from 'vitest';
 import { randomIds } from './runner.ts';
 
-const python = process.env['INFINIGRAD_PYTHON'];
+const python = pythonWith('torch', 'transformers');
 const folder = mkdtempSync(join(tmpdir(), 'infinigrad-transformers-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -85,6 +85,7 @@ for folder in sys.argv[2:]:
     }
 print("RESULT" + json.dumps(results))
 `;
+import { pythonWith } from './python.ts';
 
 interface Loaded {
   readonly outputs: Readonly<Record<string, readonly number[]>>;

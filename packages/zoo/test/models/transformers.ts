@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { fromData, type Tensor } from '@infinigrad/tensor';
 
-export const python = process.env['INFINIGRAD_PYTHON'];
+export const python = pythonWith('torch', 'transformers');
 
 const script = `
 import json, sys, torch, transformers
@@ -14,6 +14,7 @@ with torch.no_grad():
 keys = ["missing_keys", "unexpected_keys", "mismatched_keys"]
 print("RESULT" + json.dumps({"left": [str(key) for kind in keys for key in info[kind]], "shape": logits.shape, "logits": logits.flatten().tolist()}))
 `;
+import { pythonWith } from './python.ts';
 
 /** The logits, f64, and the keys that did not find their place. Norms, softmax and angles are computed in f32 there. */
 export function logitsOfTransformers(

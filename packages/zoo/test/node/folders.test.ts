@@ -61,7 +61,7 @@ describe.each(folders)('%s', (name) => {
   });
 });
 
-const python = process.env['INFINIGRAD_PYTHON'];
+const python = pythonWith('torch', 'transformers');
 const script = `
 import json, sys, torch, transformers
 from transformers import AutoConfig
@@ -72,6 +72,7 @@ with torch.no_grad():
     logits = model.eval().double()(torch.tensor([ids])).logits
 print("RESULT" + json.dumps({"missing": sorted(info["missing_keys"]), "unexpected": sorted(info["unexpected_keys"]), "logits": logits.flatten().tolist()}))
 `;
+import { pythonWith } from '../models/python.ts';
 
 describe.skipIf(!python)('transformers loads what was saved', () => {
   test.each(['plain', 'llama3', 'yarn', 'linear'])(

@@ -8,8 +8,9 @@ import { chatTemplate, loadTokenizer } from '@infinigrad/zoo/huggingface';
 import { FormatError, IndexError, ValueError } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
 import { fixture, type Case } from './support.ts';
+import { pythonWith } from '../models/python.ts';
 
-const python = process.env['INFINIGRAD_PYTHON'];
+const python = pythonWith('transformers');
 
 describe.each(['word-piece', 'unigram', 'bpe', 'bpe-plain', 'bpe-runs'])('%s', (name) => {
   const { file, cases } = fixture(name);
