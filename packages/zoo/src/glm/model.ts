@@ -8,7 +8,6 @@
  *
  * The vector of the padding token starts at 0, and what reads it gives it no gradient.
  */
-import { checkpoint } from '@infinigrad/autograd';
 import {
   activationOf,
   Embedding,
@@ -22,6 +21,7 @@ import {
   type WeightedAttention,
 } from '@infinigrad/nn';
 import type { FloatDType, Key, Tensor } from '@infinigrad/tensor';
+import { throughBlocks, type BlocksOutput } from '../core/blocks.ts';
 import { activationNamed } from '../core/activations.ts';
 import type { CausalLM, CausalLMOptions, CausalLMOutput } from '../core/causal-lm.ts';
 import { checkedTokens, decoderInputs } from '../core/decoder-inputs.ts';
@@ -100,12 +100,7 @@ function finished({ postAttentionLayernorm, mlp }: GlmBlock, x: Tensor, attended
   return middle.add(mlp.forward(postAttentionLayernorm.forward(middle)));
 }
 
-export interface GlmModelOutput {
-  /** [batch, length, hiddenSize], after the last norm. */
-  readonly lastHiddenState: Tensor;
-  readonly hiddenStates?: readonly Tensor[];
-  readonly attentions?: readonly Tensor[];
-}
+export type GlmModelOutput = BlocksOutput;
 
 /** The decoder without its head. */
 export class GlmModel extends PretrainedModel<GlmConfig> {
@@ -154,27 +149,14 @@ export class GlmModel extends PretrainedModel<GlmConfig> {
    */
   forward(inputIds: Tensor, options: CausalLMOptions = {}): GlmModelOutput {
     checkedTokens('GlmModel', inputIds);
-    const { cache, outputHiddenStates = false, outputAttentions = false } = options;
+    const { cache, outputHiddenStates, outputAttentions } = options;
     const inputs = decoderInputs('GlmModel', inputIds, this.layers.length, options);
-    const saving = this.gradientCheckpointing && this.training && !cache && !outputAttentions;
-    const hiddenStates: Tensor[] = [];
-    const attentions: Tensor[] = [];
-    let x = this.embedTokens.forward(inputIds);
-    this.layers.forEach((layer, i) => {
-      hiddenStates.push(x);
-      if (outputAttentions) {
-        const { output, weights } = layer.forwardWithWeights(x, inputs(i));
-        attentions.push(weights);
-        x = output;
-      } else
-        x = saving ? checkpoint((y: Tensor) => layer.forward(y, inputs(i)))(x) : layer.forward(x, inputs(i));
+    const saving = this.gradientCheckpointing && this.training && !cache;
+    return throughBlocks(this.embedTokens.forward(inputIds), this.layers, this.norm, inputs, {
+      outputHiddenStates,
+      outputAttentions,
+      saving,
     });
-    const lastHiddenState = this.norm.forward(x);
-    return {
-      lastHiddenState,
-      ...(outputHiddenStates && { hiddenStates: [...hiddenStates, lastHiddenState] }),
-      ...(outputAttentions && { attentions }),
-    };
   }
 
   newCache(options: ModelCacheOptions = {}): ModelCache {

@@ -7,7 +7,6 @@
  * - Caches that grow or are of fixed size, rows padded on the left, documents packed into rows, gradient checkpointing.
  * - Keys, shapes and numbers are Hugging Face's.
  */
-import { checkpoint } from '@infinigrad/autograd';
 import {
   Embedding,
   GatedMLP,
@@ -19,6 +18,7 @@ import {
   type MultiHeadAttentionInputs,
 } from '@infinigrad/nn';
 import type { Key, Tensor } from '@infinigrad/tensor';
+import { throughBlocks, type BlocksOutput } from '../core/blocks.ts';
 import { activationNamed } from '../core/activations.ts';
 import type { CausalLM, CausalLMOptions, CausalLMOutput } from '../core/causal-lm.ts';
 import { decoderInputs, checkedTokens } from '../core/decoder-inputs.ts';
@@ -76,12 +76,7 @@ export class LlamaBlock extends Module {
   }
 }
 
-export interface LlamaModelOutput {
-  /** [batch, length, hiddenSize], after the last norm. */
-  readonly lastHiddenState: Tensor;
-  readonly hiddenStates?: readonly Tensor[];
-  readonly attentions?: readonly Tensor[];
-}
+export type LlamaModelOutput = BlocksOutput;
 
 /** The decoder without its head. */
 export class LlamaModel extends PretrainedModel<LlamaConfig> {
@@ -120,28 +115,14 @@ export class LlamaModel extends PretrainedModel<LlamaConfig> {
    */
   forward(inputIds: Tensor, options: CausalLMOptions = {}): LlamaModelOutput {
     checkedTokens('LlamaModel', inputIds);
-    const { cache, outputHiddenStates = false, outputAttentions = false } = options;
+    const { cache, outputHiddenStates, outputAttentions } = options;
     const inputs = decoderInputs('LlamaModel', inputIds, this.layers.length, options);
-    const saving = this.gradientCheckpointing && this.training && !cache && !outputAttentions;
-    const hiddenStates: Tensor[] = [];
-    const attentions: Tensor[] = [];
-    let x = this.embedTokens.forward(inputIds);
-    this.layers.forEach((layer, i) => {
-      if (outputHiddenStates) hiddenStates.push(x);
-      if (outputAttentions) {
-        const { output, weights } = layer.forwardWithWeights(x, inputs(i));
-        attentions.push(weights);
-        x = output;
-      } else
-        x = saving ? checkpoint((y: Tensor) => layer.forward(y, inputs(i)))(x) : layer.forward(x, inputs(i));
+    const saving = this.gradientCheckpointing && this.training && !cache;
+    return throughBlocks(this.embedTokens.forward(inputIds), this.layers, this.norm, inputs, {
+      outputHiddenStates,
+      outputAttentions,
+      saving,
     });
-    const lastHiddenState = this.norm.forward(x);
-    hiddenStates.push(lastHiddenState);
-    return {
-      lastHiddenState,
-      ...(outputHiddenStates && { hiddenStates }),
-      ...(outputAttentions && { attentions }),
-    };
   }
 
   newCache(options: ModelCacheOptions = {}): ModelCache {
