@@ -1,5 +1,5 @@
 /** What decoder language models take and give. */
-import type { AttentionMask } from '@infinigrad/nn';
+import type { AttentionMask, Embedding, Linear } from '@infinigrad/nn';
 import type { Key, Tensor } from '@infinigrad/tensor';
 import type { ModelCache, ModelCacheOptions } from './model-cache.ts';
 
@@ -36,4 +36,17 @@ export interface CausalLMOutput {
 export interface CausalLM {
   forward(inputIds: Tensor, options?: CausalLMOptions): CausalLMOutput;
   newCache(options?: ModelCacheOptions): ModelCache;
+}
+
+/** Logits of the last positions of x [batch, length, hiddenSize]; where there is no head of its own, the embedding is it. */
+export function headLogits(
+  x: Tensor,
+  lastLogits: number | undefined,
+  head: Linear | null,
+  embedding: Embedding,
+): Tensor {
+  const length = x.shape[1]!;
+  const last =
+    lastLogits === undefined || lastLogits === length ? x : x.narrow(1, length - lastLogits, lastLogits);
+  return head ? head.forward(last) : embedding.attend(last);
 }

@@ -10,7 +10,7 @@ import {
   type Key,
   type Tensor,
 } from '@infinigrad/tensor';
-import type { CausalLM, CausalLMOptions, CausalLMOutput } from '../core/causal-lm.ts';
+import { headLogits, type CausalLM, type CausalLMOptions, type CausalLMOutput } from '../core/causal-lm.ts';
 import { decoderInputs, checkedTokens } from '../core/decoder-inputs.ts';
 import { keyValueCaches, type ModelCache, type ModelCacheOptions } from '../core/model-cache.ts';
 import { PretrainedModel, type ModelInit } from '../core/pretrained.ts';
@@ -145,11 +145,8 @@ export abstract class GPTLanguageModel<C extends object, Base extends GPTModel<C
    */
   forward(inputIds: Tensor, options: CausalLMOptions = {}): CausalLMOutput {
     const { lastHiddenState: x, ...further } = this.transformer.forward(inputIds, options);
-    const length = x.shape[1]!;
-    const { lastLogits = length } = options;
-    const last = lastLogits === length ? x : x.narrow(1, length - lastLogits, lastLogits);
     return {
-      logits: this.lmHead ? this.lmHead.forward(last) : this.transformer.wte.attend(last),
+      logits: headLogits(x, options.lastLogits, this.lmHead, this.transformer.wte),
       ...further,
     };
   }

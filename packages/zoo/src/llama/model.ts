@@ -20,7 +20,7 @@ import {
 import type { Key, Tensor } from '@infinigrad/tensor';
 import { throughBlocks, type BlocksOutput } from '../core/blocks.ts';
 import { activationNamed } from '../core/activations.ts';
-import type { CausalLM, CausalLMOptions, CausalLMOutput } from '../core/causal-lm.ts';
+import { headLogits, type CausalLM, type CausalLMOptions, type CausalLMOutput } from '../core/causal-lm.ts';
 import { decoderInputs, checkedTokens } from '../core/decoder-inputs.ts';
 import { keyValueCaches, type ModelCache, type ModelCacheOptions } from '../core/model-cache.ts';
 import { PretrainedModel, type ModelInit, type ModelMeta } from '../core/pretrained.ts';
@@ -171,11 +171,8 @@ export class LlamaForCausalLM extends PretrainedModel<LlamaConfig> implements Ca
    */
   forward(inputIds: Tensor, options: CausalLMOptions = {}): CausalLMOutput {
     const { lastHiddenState: x, ...further } = this.model.forward(inputIds, options);
-    const length = x.shape[1]!;
-    const { lastLogits = length } = options;
-    const last = lastLogits === length ? x : x.narrow(1, length - lastLogits, lastLogits);
     return {
-      logits: this.lmHead ? this.lmHead.forward(last) : this.model.embedTokens.attend(last),
+      logits: headLogits(x, options.lastLogits, this.lmHead, this.model.embedTokens),
       ...further,
     };
   }
