@@ -41,8 +41,12 @@ interface Fixture {
   readonly rough: Readonly<Record<string, readonly [number, string]>>;
 }
 
+/** Infinite attributes are written as strings. */
+const spelled = (_: string, value: unknown): unknown =>
+  value === 'Infinity' || value === '-Infinity' ? Number(value) : value;
 const { cases, absent, lacks, rough } = JSON.parse(
   readFileSync(join(import.meta.dirname, 'fixtures/ops.json'), 'utf8'),
+  spelled,
 ) as Fixture;
 const ops = opNames.filter((op) => (cases[op]?.length ?? 0) > 0);
 
