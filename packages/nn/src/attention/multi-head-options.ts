@@ -57,6 +57,11 @@ export interface MultiHeadAttentionInputs {
   readonly bias?: Tensor | null | undefined;
   /** bool [batch, S] (or [S]), false for tokens that nobody may see (padding). */
   readonly keyMask?: Tensor | null | undefined;
+  /**
+   * Of a causal layer: so many keys at the beginning of each row are seen by all its tokens, as in a prefix language model
+   * (arXiv 1910.10683, figure 4). Default none. Neither with a window nor with positions in the scores, which know no later keys.
+   */
+  readonly prefix?: readonly number[] | undefined;
   /** Where the tokens stand, for `rope`. Default: after those in the cache, or from 0. */
   readonly positions?: Positions | undefined;
   /**

@@ -24,7 +24,7 @@ import type { Positions } from '../positions/positions.ts';
 import type { RotaryEmbedding } from '../positions/rope.ts';
 import type { ScorePositions } from '../positions/score-positions.ts';
 import { grouped, groupedHeads, joinedHeads, splitHeads } from './heads.ts';
-import { AttentionMask } from './masks.ts';
+import { AttentionMask, causalMask, prefixMask } from './masks.ts';
 import type { MultiHeadAttentionInputs, MultiHeadAttentionOptions } from './multi-head-options.ts';
 import {
   attentionWithWeights,
@@ -183,7 +183,8 @@ export class MultiHeadAttention extends Module {
     const scored = this.#scored(q, count, inputs.bias);
     const { output, weights } = attend(scored.q, keys.unsqueeze(2), values.unsqueeze(2), {
       bias: scored.bias,
-      causal: this.causal && !context,
+      // With a prefix the mask has causality.
+      causal: this.causal && !context && !inputs.prefix,
       window: context ? null : this.window,
       scale: this.scale,
       softcap: this.softcap,
@@ -224,13 +225,14 @@ export class MultiHeadAttention extends Module {
   /** All masks in one, over [batch, kvHeads, group, T, S]. */
   #mask(
     { shape, backend }: Tensor,
-    { mask, keyMask, context, cache }: MultiHeadAttentionInputs,
+    { mask, keyMask, context, cache, prefix }: MultiHeadAttentionInputs,
     keys: number,
   ): Tensor | null {
     const queries = shape[1]!;
     const parts: Tensor[] = [];
     const padding = cache && !context ? cache.keyMask(cache.length + queries, keys, backend) : null;
     if (padding) parts.push(padding);
+    if (prefix) parts.push(causalMask().or(prefixMask(prefix)).tensor({ queries, keys, backend }));
     if (keyMask) parts.push(keyMask.reshape([keyMask.shape[0]!, 1, 1, keys]));
     if (mask) parts.push(mask instanceof AttentionMask ? mask.tensor({ queries, keys, backend }) : mask);
     if (parts.length === 0) return null;
@@ -242,8 +244,8 @@ export class MultiHeadAttention extends Module {
   }
 
   #check(x: Tensor, inputs: MultiHeadAttentionInputs, keys: number): void {
-    const { context, cache, keyMask, mask, bias, key } = inputs;
-    const { name, window, numHeads } = this;
+    const { context, cache, keyMask, mask, bias, key, prefix } = inputs;
+    const { name, window, numHeads, scorePositions } = this;
     for (const given of [mask, keyMask])
       if (given instanceof Tensor && given.dtype !== 'bool')
         throw new DTypeError(name, 'the mask must be bool', {
@@ -254,6 +256,15 @@ export class MultiHeadAttention extends Module {
     if (context && (context.rank !== 3 || context.shape[0] !== batch))
       throw new ShapeError(name, `the context must be [${batch}, S, ${this.kProj.inFeatures}]`, {
         operands: [x, context],
+      });
+    if (prefix && (!this.causal || window !== null || scorePositions || context))
+      throw new ValueError(name, 'a prefix needs causal attention to its own tokens', {
+        operands: [x],
+        hint: 'without a window, and without positions in the scores',
+      });
+    if (prefix && prefix.length !== batch)
+      throw new ValueError(name, `prefix must hold ${batch} numbers, got [${prefix.join(', ')}]`, {
+        operands: [x],
       });
     const scores = { shape: [batch, numHeads, length, keys], dtype: x.dtype };
     for (const given of [mask, bias])

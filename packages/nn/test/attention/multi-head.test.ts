@@ -499,6 +499,30 @@ test('what is refused leaves the cache as it was', () => {
   }
 });
 
+test('a prefix is seen by all tokens of its row, at once and with a cache that holds it', () => {
+  const options = { numHeads: 4, numKvHeads: 2, rope: new RotaryEmbedding(2) };
+  const [causal, free] = [layerOf(options), layerOf({ ...options, causal: false })];
+  const x = normal([2, 6, dim], 3);
+  const prefix = [4, 1];
+  const keyMask = bools([true, true, true, true, true, true, false, true, true, true, true, true], [2, 6]);
+  const whole = causal.forward(x, { prefix, keyMask });
+  const masked = free.forward(x, { mask: causalMask().or(prefixMask(prefix)), keyMask });
+  expectNumbers(numbers(whole), numbers(masked), 1e-12);
+  const seen = causal.forwardWithWeights(x, { prefix }).weights;
+  expect(seen.shape).toEqual([2, 4, 6, 6]);
+  const [first, second] = [0, 1].map((row) => numbers(seen.narrow(0, row, 1).narrow(1, 0, 1)));
+  for (let q = 0; q < 6; q++)
+    for (let k = 0; k < 6; k++) {
+      expect(first![q * 6 + k]! > 0).toBe(k <= q || k < 4);
+      expect(second![q * 6 + k]! > 0).toBe(k <= q);
+    }
+  const cache = new KeyValueCache();
+  const parts = [4, 1, 1].map((size, i) =>
+    causal.forward(x.narrow(1, [0, 4, 5][i]!, size), { cache, prefix }),
+  );
+  expectNumbers(numbers(concat(parts, 1)), numbers(causal.forward(x, { prefix })), 1e-12);
+});
+
 describe('errors', () => {
   const layer = new MultiHeadAttention(dim, { key, dtype, numHeads: 4 });
   const causal = layerOf({ numHeads: 4, window: 4 });
@@ -582,6 +606,31 @@ describe('errors', () => {
       () => layerOf({ numHeads: 4 }).forward(x, { cache: new KeyValueCache({ window: 3 }) }),
       ValueError,
       'the layer looks at all',
+    ],
+    [
+      'a prefix where all is seen',
+      () => layer.forward(x, { prefix: [1, 1] }),
+      ValueError,
+      'a prefix needs causal attention to its own tokens',
+    ],
+    ['a prefix and a window', () => causal.forward(x, { prefix: [1, 1] }), ValueError, 'without a window'],
+    [
+      'a prefix and positions in the scores',
+      () => layerOf({ numHeads: 2, scorePositions: new Alibi(2) }).forward(x, { prefix: [1, 1] }),
+      ValueError,
+      'a prefix needs causal attention',
+    ],
+    [
+      'a prefix for other rows',
+      () => layerOf({ numHeads: 4 }).forward(x, { prefix: [1] }),
+      ValueError,
+      'prefix must hold 2 numbers, got [1]',
+    ],
+    [
+      'a prefix of no tokens at all',
+      () => layerOf({ numHeads: 4 }).forward(x, { prefix: [1, -1] }),
+      ValueError,
+      'lengths must be integers ≥ 0',
     ],
     [
       'dropout without a key',

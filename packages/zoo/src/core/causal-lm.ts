@@ -11,6 +11,11 @@ export interface CausalLMOptions {
   readonly attentionMask?: Tensor | AttentionMask | undefined;
   /** Where the tokens stand, i32 [length] or [batch, length]. Default: after those read, padding apart. */
   readonly positionIds?: Tensor | undefined;
+  /**
+   * So many tokens at the beginning of each row are seen by all of it: a prefix language model. Padding on the left counts; with a cache
+   * the first call must hold them whole. Default none. For LLaMA, GPT-2 and GLM: windows and relative positions know no later tokens.
+   */
+  readonly prefix?: readonly number[] | undefined;
   /** What was read before; this call's tokens are read into it. */
   readonly cache?: ModelCache | undefined;
   /** Give the hidden states too: of the embedding, and after each block, the last one normalised. Default false. */

@@ -19,7 +19,7 @@ export function decoderInputs(
   op: string,
   inputIds: Tensor,
   layers: number,
-  { attentionMask, positionIds, cache, lastLogits, key }: CausalLMOptions,
+  { attentionMask, positionIds, cache, lastLogits, prefix, key }: CausalLMOptions,
 ): (layer: number) => MultiHeadAttentionInputs {
   const [batch, length] = inputIds.shape as readonly [number, number];
   const seen = (cache?.length ?? 0) + length;
@@ -32,6 +32,7 @@ export function decoderInputs(
   const shared = {
     ...attentionInputs(op, attentionMask, batch, seen),
     ...(positionIds && { positions: positionIds }),
+    ...(prefix && { prefix }),
   };
   return (layer) => ({
     ...shared,
