@@ -1,6 +1,6 @@
 /** The walk of a decoder through its blocks. */
 import { checkpoint } from '@infinigrad/autograd';
-import type { MultiHeadAttentionInputs, RMSNorm, WeightedAttention } from '@infinigrad/nn';
+import type { LayerNorm, MultiHeadAttentionInputs, RMSNorm, WeightedAttention } from '@infinigrad/nn';
 import type { Tensor } from '@infinigrad/tensor';
 
 export interface DecoderBlock {
@@ -27,7 +27,7 @@ export interface BlocksOutput {
 export function throughBlocks(
   embedded: Tensor,
   blocks: readonly DecoderBlock[],
-  norm: RMSNorm,
+  norm: RMSNorm | LayerNorm,
   inputs: (block: number) => MultiHeadAttentionInputs,
   { outputHiddenStates = false, outputAttentions = false, saving }: BlocksOptions,
 ): BlocksOutput {

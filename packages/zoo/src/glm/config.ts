@@ -1,96 +1,62 @@
 /** Configuration of GLM: plain data, config.json in Hugging Face's spelling, and sizes. */
-import type { RopeScaling } from '@infinigrad/nn';
-import { activation, type HiddenAct } from '../core/activations.ts';
-import { flag, integer, layerCount, nullable, number, positive, tokenIds } from '../core/checks.ts';
-import { configSchema, type ConfigBase, type ConfigOptions } from '../core/config.ts';
-import { ropeParameter, ropeScaling, ropeTheta } from '../core/rope-fields.ts';
+import { integer, nullable, number, positive } from '../core/checks.ts';
+import { configSchema, type ConfigOptions } from '../core/config.ts';
+import { ropeParameter } from '../core/rope-fields.ts';
+import { checkGroups, llamaFields, type LlamaConfig } from '../llama/config.ts';
 
-export interface GlmConfig extends ConfigBase {
-  readonly vocabSize: number;
-  readonly hiddenSize: number;
-  readonly intermediateSize: number;
-  readonly numHiddenLayers: number;
-  readonly numAttentionHeads: number;
+/** LLaMA's members, but for biases of feed-forward layers; some have other defaults. */
+export interface GlmConfig extends Omit<LlamaConfig, 'mlpBias'> {
+  /** Default 2. */
   readonly numKeyValueHeads: number;
   /** Default 128, or hiddenSize / numAttentionHeads where config.json says null. */
   readonly headDim: number;
-  /** Default silu. */
-  readonly hiddenAct: HiddenAct;
   /** Default 131072. */
   readonly maxPositionEmbeddings: number;
-  /** Standard deviation of initial weights. Default 0.02. */
-  readonly initializerRange: number;
   /** Default 1.5625e-7. */
   readonly rmsNormEps: number;
-  /** Default 10000. */
-  readonly ropeTheta: number;
   /** The part of each head that is turned, in pairs of neighbours. Default 0.5. */
   readonly partialRotaryFactor: number;
-  /** Default null. */
-  readonly ropeScaling: RopeScaling | null;
   /** Biases of queries, keys and values. Default true. */
   readonly attentionBias: boolean;
-  /** Weights of attention dropped in training. Default 0. */
-  readonly attentionDropout: number;
-  /** Default false. */
-  readonly tieWordEmbeddings: boolean;
-  readonly bosTokenId: number | readonly number[] | null;
-  readonly eosTokenId: number | readonly number[] | null;
   /** Its vector starts as zeros, and learns as part of a tied head alone. Default 151329. */
   readonly padTokenId: number | null;
 }
 
 export type GlmOptions = ConfigOptions<GlmConfig>;
 
+const { mlpBias: _, ...shared } = llamaFields;
+
 export const glmSchema = configSchema<GlmConfig>(
   'GlmConfig',
   'glm',
   {
-    vocabSize: { key: 'vocab_size', check: integer(), default: 151552 },
-    hiddenSize: { key: 'hidden_size', check: integer(), default: 4096 },
-    intermediateSize: { key: 'intermediate_size', check: integer(), default: 13696 },
-    numHiddenLayers: { key: 'num_hidden_layers', check: layerCount, default: 40 },
-    numAttentionHeads: { key: 'num_attention_heads', check: integer(), default: 32 },
-    numKeyValueHeads: {
-      key: 'num_key_value_heads',
-      check: integer(),
-      default: 2,
-    },
+    ...shared,
+    vocabSize: { ...shared.vocabSize, default: 151552 },
+    intermediateSize: { ...shared.intermediateSize, default: 13696 },
+    numHiddenLayers: { ...shared.numHiddenLayers, default: 40 },
+    numKeyValueHeads: { ...shared.numKeyValueHeads, default: 2 },
     headDim: {
-      key: 'head_dim',
-      check: integer(2),
+      ...shared.headDim,
       default: 128,
       read: ({ head_dim: own, hidden_size: width, num_attention_heads: heads }) =>
         own === null ? Number(width) / Number(heads) : own,
     },
-    hiddenAct: { key: 'hidden_act', check: activation, default: 'silu' },
-    maxPositionEmbeddings: { key: 'max_position_embeddings', check: integer(), default: 131072 },
-    initializerRange: { key: 'initializer_range', check: number(0), default: 0.02 },
-    rmsNormEps: { key: 'rms_norm_eps', check: positive, default: 1.5625e-7 },
-    ropeTheta: ropeTheta(),
+    maxPositionEmbeddings: { ...shared.maxPositionEmbeddings, default: 131072 },
+    rmsNormEps: { ...shared.rmsNormEps, check: positive, default: 1.5625e-7 },
     partialRotaryFactor: {
       key: 'partial_rotary_factor',
       check: number(0, 1),
       default: 0.5,
       read: (json) => ropeParameter(json, 'partial_rotary_factor'),
     },
-    ropeScaling: ropeScaling(),
-    attentionBias: { key: 'attention_bias', check: flag, default: true },
-    attentionDropout: { key: 'attention_dropout', check: number(0, 1), default: 0 },
-    tieWordEmbeddings: { key: 'tie_word_embeddings', check: flag, default: false },
-    bosTokenId: { key: 'bos_token_id', check: tokenIds, default: null },
-    eosTokenId: { key: 'eos_token_id', check: tokenIds, default: [151329, 151336, 151338] },
+    attentionBias: { ...shared.attentionBias, default: true },
+    bosTokenId: { ...shared.bosTokenId, default: null },
+    eosTokenId: { ...shared.eosTokenId, default: [151329, 151336, 151338] },
     padTokenId: { key: 'pad_token_id', check: nullable(integer(0)), default: 151329 },
   },
   (config, fail) => {
-    const {
-      numAttentionHeads: heads,
-      numKeyValueHeads: kvHeads,
-      headDim,
-      partialRotaryFactor: part,
-    } = config;
-    if (heads % kvHeads !== 0)
-      fail(`numAttentionHeads ${heads} is not a multiple of numKeyValueHeads ${kvHeads}`);
+    checkGroups(config, fail);
+    const { headDim, partialRotaryFactor: part } = config;
     if ((config.padTokenId ?? 0) >= config.vocabSize)
       fail(`padTokenId ${config.padTokenId} is no token of ${config.vocabSize}`);
     const turned = rotaryDim(config);

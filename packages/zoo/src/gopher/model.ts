@@ -5,7 +5,6 @@
  * - Transformer-XL's relative positions in every layer: (q_i + u)·k_j + (q_i + v)·(W r_{i-j}), over √d. They reach any distance.
  * - One table for embedding and output head.
  */
-import { checkpoint } from '@infinigrad/autograd';
 import {
   Embedding,
   Linear,
@@ -18,8 +17,9 @@ import {
   type WeightedAttention,
 } from '@infinigrad/nn';
 import type { FloatDType, Key, Tensor } from '@infinigrad/tensor';
+import { throughBlocks } from '../core/blocks.ts';
 import { activationNamed } from '../core/activations.ts';
-import type { CausalLM, CausalLMOptions, CausalLMOutput } from '../core/causal-lm.ts';
+import { headLogits, type CausalLM, type CausalLMOptions, type CausalLMOutput } from '../core/causal-lm.ts';
 import { checkedTokens, decoderInputs } from '../core/decoder-inputs.ts';
 import { keyValueCaches, type ModelCache, type ModelCacheOptions } from '../core/model-cache.ts';
 import { PretrainedModel, type ModelInit, type ModelMeta } from '../core/pretrained.ts';
@@ -124,29 +124,19 @@ export class GopherForCausalLM extends PretrainedModel<GopherConfig> implements 
    */
   forward(inputIds: Tensor, options: CausalLMOptions = {}): CausalLMOutput {
     checkedTokens('Gopher', inputIds);
-    const { cache, outputHiddenStates = false, outputAttentions = false } = options;
+    const { cache, outputHiddenStates, outputAttentions, lastLogits } = options;
     const inputs = decoderInputs('Gopher', inputIds, this.layers.length, options);
-    const saving = this.gradientCheckpointing && this.training && !cache && !outputAttentions;
-    const hiddenStates: Tensor[] = [];
-    const attentions: Tensor[] = [];
-    let x = this.embedTokens.forward(inputIds);
-    this.layers.forEach((layer, i) => {
-      hiddenStates.push(x);
-      if (outputAttentions) {
-        const { output, weights } = layer.forwardWithWeights(x, inputs(i));
-        attentions.push(weights);
-        x = output;
-      } else
-        x = saving ? checkpoint((y: Tensor) => layer.forward(y, inputs(i)))(x) : layer.forward(x, inputs(i));
-    });
-    const length = x.shape[1]!;
-    const { lastLogits = length } = options;
-    const states = this.norm.forward(x);
-    const last = states.narrow(1, length - lastLogits, lastLogits);
+    const saving = this.gradientCheckpointing && this.training && !cache;
+    const { lastHiddenState, ...further } = throughBlocks(
+      this.embedTokens.forward(inputIds),
+      this.layers,
+      this.norm,
+      inputs,
+      { outputHiddenStates, outputAttentions, saving },
+    );
     return {
-      logits: this.lmHead ? this.lmHead.forward(last) : this.embedTokens.attend(last),
-      ...(outputHiddenStates && { hiddenStates: [...hiddenStates, states] }),
-      ...(outputAttentions && { attentions }),
+      logits: headLogits(lastHiddenState, lastLogits, this.lmHead, this.embedTokens),
+      ...further,
     };
   }
 

@@ -1,5 +1,4 @@
 /** Decoders with learned positions (GPT-2, GPT-Neo), and language models of them. */
-import { checkpoint } from '@infinigrad/autograd';
 import { Dropout, Embedding, KeyValueCache, LayerNorm, Linear, type Positions } from '@infinigrad/nn';
 import {
   arange,
@@ -10,18 +9,14 @@ import {
   type Key,
   type Tensor,
 } from '@infinigrad/tensor';
+import { throughBlocks, type BlocksOutput } from '../core/blocks.ts';
 import { headLogits, type CausalLM, type CausalLMOptions, type CausalLMOutput } from '../core/causal-lm.ts';
 import { decoderInputs, checkedTokens } from '../core/decoder-inputs.ts';
 import { keyValueCaches, type ModelCache, type ModelCacheOptions } from '../core/model-cache.ts';
 import { PretrainedModel, type ModelInit } from '../core/pretrained.ts';
 import { GPTBlock, type GPTSizes } from './block.ts';
 
-export interface GPTModelOutput {
-  /** [batch, length, hiddenSize], after the last norm. */
-  readonly lastHiddenState: Tensor;
-  readonly hiddenStates?: readonly Tensor[];
-  readonly attentions?: readonly Tensor[];
-}
+export type GPTModelOutput = BlocksOutput;
 
 /** A decoder without its head. */
 export abstract class GPTModel<C extends object> extends PretrainedModel<C> {
@@ -57,29 +52,12 @@ export abstract class GPTModel<C extends object> extends PretrainedModel<C> {
   forward(inputIds: Tensor, options: CausalLMOptions = {}): GPTModelOutput {
     const { name, h } = this;
     checkedTokens(name, inputIds);
-    const { cache, key, outputHiddenStates = false, outputAttentions = false } = options;
+    const { cache, key, outputHiddenStates, outputAttentions } = options;
     const inputs = decoderInputs(name, inputIds, h.length, options);
-    const saving = this.gradientCheckpointing && this.training && !cache && !outputAttentions;
-    const hiddenStates: Tensor[] = [];
-    const attentions: Tensor[] = [];
+    const saving = this.gradientCheckpointing && this.training && !cache;
     const embedded = this.wte.forward(inputIds).add(this.wpe.forward(this.#positions(inputIds, options)));
-    let x = this.drop.forward(embedded, key?.foldIn(h.length));
-    h.forEach((block, i) => {
-      if (outputHiddenStates) hiddenStates.push(x);
-      if (outputAttentions) {
-        const { output, weights } = block.forwardWithWeights(x, inputs(i));
-        attentions.push(weights);
-        x = output;
-      } else
-        x = saving ? checkpoint((y: Tensor) => block.forward(y, inputs(i)))(x) : block.forward(x, inputs(i));
-    });
-    const lastHiddenState = this.lnF.forward(x);
-    hiddenStates.push(lastHiddenState);
-    return {
-      lastHiddenState,
-      ...(outputHiddenStates && { hiddenStates }),
-      ...(outputAttentions && { attentions }),
-    };
+    const dropped = this.drop.forward(embedded, key?.foldIn(h.length));
+    return throughBlocks(dropped, h, this.lnF, inputs, { outputHiddenStates, outputAttentions, saving });
   }
 
   newCache(options: ModelCacheOptions = {}): ModelCache {

@@ -1,7 +1,7 @@
 /** Configuration of LLaMA and its kin. */
 import type { RopeScaling } from '@infinigrad/nn';
 import { activation, type HiddenAct } from '../core/activations.ts';
-import { flag, integer, layerCount, number, nullable, tokenIds } from '../core/checks.ts';
+import { flag, integer, layerCount, number, tokenIds } from '../core/checks.ts';
 import { configSchema, type ConfigBase, type ConfigOptions, type Fields } from '../core/config.ts';
 import { ropeScaling, ropeTheta } from '../core/rope-fields.ts';
 
@@ -69,16 +69,24 @@ export const llamaFields: Fields<LlamaConfig> = {
   attentionDropout: { key: 'attention_dropout', check: number(0, 1), default: 0 },
   mlpBias: { key: 'mlp_bias', check: flag, default: false },
   tieWordEmbeddings: { key: 'tie_word_embeddings', check: flag, default: false },
-  bosTokenId: { key: 'bos_token_id', check: nullable(tokenIds), default: 1 },
-  eosTokenId: { key: 'eos_token_id', check: nullable(tokenIds), default: 2 },
-  padTokenId: { key: 'pad_token_id', check: nullable(tokenIds), default: null },
+  bosTokenId: { key: 'bos_token_id', check: tokenIds, default: 1 },
+  eosTokenId: { key: 'eos_token_id', check: tokenIds, default: 2 },
+  padTokenId: { key: 'pad_token_id', check: tokenIds, default: null },
 };
+
+/** Heads of keys and values serve groups of heads of queries. */
+export function checkGroups(
+  { numAttentionHeads, numKeyValueHeads }: Pick<LlamaConfig, 'numAttentionHeads' | 'numKeyValueHeads'>,
+  fail: (problem: string) => never,
+): void {
+  if (numAttentionHeads % numKeyValueHeads !== 0)
+    fail(`numAttentionHeads ${numAttentionHeads} is not a multiple of numKeyValueHeads ${numKeyValueHeads}`);
+}
 
 /** What no table of fields tells. */
 export function checkLlama(config: LlamaConfig, fail: (problem: string) => never): void {
-  const { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim } = config;
-  if (heads % kvHeads !== 0)
-    fail(`numAttentionHeads ${heads} is not a multiple of numKeyValueHeads ${kvHeads}`);
+  checkGroups(config, fail);
+  const { headDim } = config;
   if (headDim % 2 !== 0) fail(`headDim must be even for rotary positions, got ${headDim}`);
 }
 
