@@ -18,7 +18,7 @@ export function drawn(logits: Tensor, key: Key): Tensor {
   const sums = logits.softmax(-1).cumsum(-1);
   const total = sums.narrow(1, vocabulary - 1, 1);
   const bound = fromData(uniform, [rows, 1], { backend: logits.backend }).mul(total);
-  return sums.le(bound).cast('i32').sum(-1);
+  return sums.searchSorted(bound, { side: 'right' }).squeeze(-1);
 }
 
 /** Tokens and their log-probabilities in one tensor [2 · rows], for one read. Tokens below 2^24 are exact in f32. */

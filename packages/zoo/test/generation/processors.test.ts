@@ -118,6 +118,72 @@ describe.each(Object.entries(table))('%s', (_, { make, naive, values }) => {
   });
 });
 
+describe('among a great many tokens', () => {
+  const vocabulary = 6000;
+  const nothing = { sequences: [[0]], newTokens: 0 };
+  /** Logits of many kinds: spread by much or by little, few values that many share, one far above or below all others. */
+  const kinds: Readonly<Record<string, (x: number, i: number) => number>> = {
+    'like a language model': (x) => 3 * x,
+    'almost equal': (x) => 5 + 1e-5 * x,
+    'very unequal': (x) => 300 * x,
+    'equal in groups': (x) => Math.round(2 * x),
+    'all equal': () => 1,
+    'one far below': (x, i) => (i === 7 ? -3e38 : x),
+    'one far above': (x, i) => (i === 5999 ? 40 : 2 * x),
+    'most excluded': (x, i) => (i % 50 ? -Infinity : 2 * x),
+  };
+
+  const cases = Object.keys(kinds).flatMap((kind) =>
+    [0.02, 0.5, 0.9, 0.999].map((mass) => [kind, mass] as const),
+  );
+  test.each(cases)('top-p and typical-p end where the whole order, sorted, does: %s, %f', (kind, mass) => {
+    const noise = new Key(3).normal([vocabulary], { dtype: 'f64' }).dataSync();
+    const row = Array.from(noise, (x, i) => kinds[kind]!(x, i));
+    const kept = (processor: LogitsProcessor): ReadonlySet<number> => {
+      const x = fromData(Float64Array.from(row), [1, vocabulary], { dtype: 'f64' });
+      const result = processor(x, nothing).dataSync();
+      return where(row, (i) => result[i] !== -Infinity);
+    };
+    const highest = row.reduce((most, x) => Math.max(most, x), -Infinity);
+    const e = row.map((x) => Math.exp(x - highest));
+    const total = e.reduce((sum, x) => sum + x, 0);
+    const p = e.map((x) => x / total);
+    expect(kept(topP(mass))).toEqual(new Set(untilMass(byLikelihood(row), p, mass)));
+    // Rounding may part, or join, tokens whose surprise is as far from the entropy.
+    const logs = row.map((x) => x - highest - Math.log(total));
+    const entropy = -logs.reduce((sum, x, i) => sum + (p[i] === 0 ? 0 : p[i]! * x), 0);
+    const distance = logs.map((x) => Math.abs(-x - entropy));
+    const order = distance.map((_, i) => i).toSorted((a, b) => distance[a]! - distance[b]! || a - b);
+    const last = distance[untilMass(order, p, mass).at(-1)!]!;
+    const typical = kept(typicalP(mass));
+    distance.forEach((d, i) => {
+      if (p[i]! > 0 && Math.abs(d - last) > 1e-9) expect([i, typical.has(i)]).toEqual([i, d < last]);
+    });
+  });
+
+  test('in f32 the sums are right to what it can tell', () => {
+    for (const [seed, std] of [
+      [1, 0.01],
+      [2, 1],
+      [3, 4],
+      [4, 60],
+    ] as const)
+      for (const p of [0.1, 0.7, 0.95]) {
+        const x = new Key(seed).normal([1, vocabulary], { std });
+        const row = Array.from(x.dataSync());
+        const result = topP(p)(x, nothing).dataSync();
+        const probabilities = softmax(row);
+        const order = byLikelihood(row);
+        const count = order.findIndex((token) => result[token] === -Infinity);
+        expect(order.every((token, i) => (result[token] === -Infinity) === i >= count)).toBe(true);
+        const sum = (n: number): number =>
+          order.slice(0, n).reduce((s, token) => s + probabilities[token]!, 0);
+        expect(sum(count - 1)).toBeLessThan(p + 1e-6);
+        expect(sum(count)).toBeGreaterThan(p - 1e-6);
+      }
+  });
+});
+
 const logits = fromData(Float32Array.from([2, -2, 1, 0, 3, -1]), [2, 3]);
 const context = {
   sequences: [
@@ -130,6 +196,9 @@ const numbers = (processor: LogitsProcessor): number[] => Array.from(processor(l
 
 test('repetition makes likely tokens less likely, and unlikely ones too, once', () => {
   expect(numbers(repetitionPenalty(2))).toEqual([1, -4, 1, 0, 3, -2]);
+  const outside = { ...context, sequences: [[7, 8], [2]] };
+  expect(Array.from(repetitionPenalty(2)(logits, outside).dataSync())).toEqual([2, -2, 1, 0, 3, -2]);
+  expect(repetitionPenalty(2)(logits, { ...outside, sequences: [[7], [8]] })).toBe(logits);
 });
 
 test('of equally likely tokens top-p keeps the first, and no more than it takes', () => {

@@ -1,4 +1,5 @@
 /** Processors that look at the tokens so far. */
+import { fromData } from '@infinigrad/tensor';
 import { checkPositive, checkTokens, checkWhole } from '../checks.ts';
 import { tokenMask, without, type LogitsProcessor } from './processor.ts';
 
@@ -9,8 +10,25 @@ import { tokenMask, without, type LogitsProcessor } from './processor.ts';
  */
 export function repetitionPenalty(penalty: number): LogitsProcessor {
   checkPositive('repetitionPenalty', penalty);
-  return (logits, { sequences }) =>
-    tokenMask(sequences, logits).where(logits.lt(0).where(logits.mul(penalty), logits.div(penalty)), logits);
+  return (logits, { sequences }) => {
+    const [rows, vocabulary] = logits.shape as readonly [number, number];
+    const seen = sequences.map((tokens) => [...new Set(tokens)].filter((token) => token < vocabulary));
+    const width = Math.max(...seen.map(({ length }) => length));
+    // A row without any has no place to write to.
+    const some = seen.map((tokens) => tokens.length > 0);
+    if (!some.includes(true)) return logits;
+    const places = seen.flatMap((tokens) =>
+      Array.from({ length: width }, (_, i) => tokens[i] ?? tokens[0] ?? 0),
+    );
+    const at = fromData(Int32Array.from(places), [rows, width], { backend: logits.backend });
+    const before = logits.gather(-1, at);
+    const after = before.lt(0).where(before.mul(penalty), before.div(penalty));
+    const there = fromData(Uint8Array.from(some, Number), [rows, 1], {
+      dtype: 'bool',
+      backend: logits.backend,
+    });
+    return logits.scatterSet(-1, at, some.includes(false) ? there.where(after, before) : after);
+  };
 }
 
 /** The tokens that would complete a sequence of n that has been there before. */

@@ -74,7 +74,9 @@ function sorted(values: Float64Array, descending: boolean): Int32Array {
 const heapShare = 1 / 8;
 
 /** The first k places in an order, by a heap that keeps the last of those found so far on top. */
-function firstOf(n: number, k: number, order: Order): Int32Array {
+function firstOf(values: Float64Array, k: number, descending: boolean): Int32Array {
+  const n = values.length;
+  const order = orderOf(values, descending);
   const heap = Int32Array.from({ length: k }, (_, i) => i);
   const sink = (from: number): void => {
     for (let at = from; ;) {
@@ -87,11 +89,16 @@ function firstOf(n: number, k: number, order: Order): Int32Array {
     }
   };
   for (let i = (k >> 1) - 1; i >= 0; i--) sink(i);
-  for (let i = k; i < n; i++)
-    if (k > 0 && order(i, heap[0]!) < 0) {
-      heap[0] = i;
-      sink(0);
-    }
+  if (k === 0) return heap;
+  let last = values[heap[0]!]!;
+  for (let i = k; i < n; i++) {
+    // Most come after it; what this does not tell of a NaN, the order does.
+    if (descending ? values[i]! <= last : values[i]! >= last) continue;
+    if (order(i, heap[0]!) >= 0) continue;
+    heap[0] = i;
+    sink(0);
+    last = values[heap[0]]!;
+  }
   return heap.sort(order);
 }
 
@@ -125,9 +132,7 @@ function argTopK({ inputs, output, attrs }: KernelCall): void {
   placesOfLines(inputs[0]!, output, attrs['axis'] as number, (values) => {
     const { length } = values;
     const best =
-      k < length * heapShare
-        ? firstOf(length, k, orderOf(values, largest))
-        : sorted(values, largest).subarray(0, k);
+      k < length * heapShare ? firstOf(values, k, largest) : sorted(values, largest).subarray(0, k);
     return attrs['sorted'] === true ? best : best.sort();
   });
 }
