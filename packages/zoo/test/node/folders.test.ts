@@ -1,12 +1,9 @@
 /** Folders that transformers has written, of every family: loaded, saved, and loaded again. */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { tensor } from '@infinigrad/tensor';
 import { loadSafetensors } from '@infinigrad/tensor/node';
-import { LlamaForCausalLM } from '@infinigrad/zoo';
 import { fromPretrained, savePretrained } from '@infinigrad/zoo/node';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { pretrainedClasses } from '../../src/core/registry.ts';
@@ -59,53 +56,4 @@ describe.each(folders)('%s', (name) => {
         true,
       );
   });
-});
-
-const python = pythonWith('torch', 'transformers');
-const script = `
-import json, sys, torch, transformers
-from transformers import AutoConfig
-folder, ids = sys.argv[1], json.loads(sys.argv[2])
-config = AutoConfig.from_pretrained(folder)
-model, info = getattr(transformers, config.architectures[0]).from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
-with torch.no_grad():
-    logits = model.eval().double()(torch.tensor([ids])).logits
-print("RESULT" + json.dumps({"missing": sorted(info["missing_keys"]), "unexpected": sorted(info["unexpected_keys"]), "logits": logits.flatten().tolist()}))
-`;
-import { pythonWith } from '../models/python.ts';
-
-describe.skipIf(!python)('transformers loads what was saved', () => {
-  test.each(['plain', 'llama3', 'yarn', 'linear'])(
-    'llama/%s, in one file and in several',
-    { timeout: 120_000 },
-    async (name) => {
-      const model = await fromPretrained(join(fixtures, 'llama', name), {
-        modelClass: LlamaForCausalLM,
-        dtype: 'f64',
-      });
-      const ids = [1, 5, 3, 7, 2, 2];
-      const logits = model
-        .forward(tensor([ids], { dtype: 'i32' }))
-        .logits.flatten()
-        .dataSync();
-      for (const maxShardBytes of [Infinity, 1000]) {
-        const to = join(folder, String(maxShardBytes));
-        await savePretrained(model, to, { maxShardBytes, dtype: 'f32' });
-        const { stdout, stderr } = spawnSync(python!, ['-c', script, to, JSON.stringify(ids)], {
-          encoding: 'utf8',
-        });
-        const line = stdout.split('\n').find((text) => text.startsWith('RESULT'));
-        expect(line, stderr).toBeDefined();
-        const result = JSON.parse(line!.slice('RESULT'.length)) as Record<
-          'missing' | 'unexpected',
-          string[]
-        > & {
-          logits: number[];
-        };
-        expect([result.missing, result.unexpected]).toEqual([[], []]);
-        // It computes norms, softmax and angles in f32.
-        result.logits.forEach((value, i) => expect(Math.abs(value - logits[i]!)).toBeLessThan(1e-5));
-      }
-    },
-  );
 });

@@ -1,16 +1,9 @@
 /** Hugging Face's tokenizers and chat templates against its Python libraries; files that are damaged. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { readBpe, trainBpe, writeBpe } from '@infinigrad/zoo';
 import { chatTemplate, loadTokenizer } from '@infinigrad/zoo/huggingface';
 import { FormatError, IndexError, ValueError } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
 import { fixture, type Case } from './support.ts';
-import { pythonWith } from '../models/python.ts';
-
-const python = pythonWith('transformers');
 
 describe.each(['word-piece', 'unigram', 'bpe', 'bpe-plain', 'bpe-runs'])('%s', (name) => {
   const { file, cases } = fixture(name);
@@ -210,38 +203,5 @@ describe('chat templates', () => {
     await expect(chatTemplate('{{')).rejects.toThrow(FormatError);
     await expect(chatTemplate('x'.repeat(2 ** 18 + 1))).rejects.toThrow(/at most 262144 characters/);
     await expect(chatTemplate(7 as never)).rejects.toThrow(/got the number 7/);
-  });
-});
-
-/** Asks a Python with Hugging Face's libraries, where one is named. */
-describe.skipIf(!python)('Python reads what we write', () => {
-  test('ids of all texts', () => {
-    const { corpus, cases } = fixture('bpe');
-    const own = trainBpe(corpus, {
-      vocabSize: 450,
-      special: { bos: '<s>', eos: '</s>', pad: '<pad>' },
-      before: ['<s>'],
-      after: ['</s>'],
-    });
-    const folder = mkdtempSync(join(tmpdir(), 'infinigrad-tokenizer-'));
-    try {
-      for (const [name, text] of Object.entries(writeBpe(own))) writeFileSync(join(folder, name), text);
-      const program =
-        'import json, sys\nfrom transformers import AutoTokenizer\nt = AutoTokenizer.from_pretrained(sys.argv[1])\n' +
-        'print(json.dumps([[t(x)["input_ids"] for x in json.load(sys.stdin)], t.eos_token, t.pad_token_id]))';
-      const texts = cases.map(({ text }) => text);
-      const run = spawnSync(python!, ['-c', program, folder], {
-        input: JSON.stringify(texts),
-        encoding: 'utf8',
-      });
-      expect(run.status, run.stderr).toBe(0);
-      expect(JSON.parse(run.stdout.trim().split('\n').at(-1)!)).toEqual([
-        texts.map((text) => Array.from(own.encode(text))),
-        '</s>',
-        own.specialId('pad'),
-      ]);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
   });
 });
