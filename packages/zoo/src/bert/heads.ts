@@ -119,6 +119,10 @@ abstract class BertWithHead extends PretrainedModel<BertConfig> {
     this.bert.gradientCheckpointing = on;
   }
 
+  protected override layersOfTexts(): readonly (Linear | null)[] {
+    return [this.bert.pooler];
+  }
+
   protected linear(outputs: number, key: Key, { dtype = 'f32' }: ModelInit): Linear {
     const { hiddenSize, initializerRange: std } = this.config;
     return new Linear(hiddenSize, outputs, { key: key.foldIn(1), std, dtype });
@@ -145,6 +149,10 @@ export class BertForPreTraining extends BertWithHead {
     super(options, key, { ...init, pooler: true });
     this.predictions = new BertPredictions(this.config, key.foldIn(2), init.dtype ?? 'f32');
     this.seqRelationship = this.linear(2, key, init);
+  }
+
+  protected override layersOfTexts(): readonly (Linear | null)[] {
+    return [...super.layersOfTexts(), this.seqRelationship];
   }
 
   /** As `BertModel.forward`. */
@@ -190,6 +198,10 @@ export class BertForNextSentencePrediction extends BertWithHead {
     this.seqRelationship = this.linear(2, key, init);
   }
 
+  protected override layersOfTexts(): readonly (Linear | null)[] {
+    return [...super.layersOfTexts(), this.seqRelationship];
+  }
+
   /** As `BertModel.forward`. */
   forward(inputIds: Tensor, call: BertCall = {}): BertLogits {
     const { lastHiddenState: _, poolerOutput, ...inside } = this.bert.forward(inputIds, call);
@@ -207,6 +219,10 @@ export class BertForSequenceClassification extends BertWithHead {
     super(options, key, { ...init, pooler: true });
     this.drop = this.dropped();
     this.classifier = this.linear(this.config.labels.length, key, init);
+  }
+
+  protected override layersOfTexts(): readonly (Linear | null)[] {
+    return [...super.layersOfTexts(), this.classifier];
   }
 
   /** As `BertModel.forward`. */

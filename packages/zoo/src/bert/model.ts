@@ -203,7 +203,7 @@ export class BertModel extends PretrainedModel<BertConfig> {
     shape: ({ numHiddenLayers, numAttentionHeads: heads, hiddenSize }) => ({
       layers: numHiddenLayers,
       heads,
-      kvHeads: heads,
+      kvHeads: 0,
       keyDim: hiddenSize / heads,
       valueDim: hiddenSize / heads,
       tiedHead: 0,
@@ -232,6 +232,10 @@ export class BertModel extends PretrainedModel<BertConfig> {
       (_, i) => new BertLayer(this.config, keys[i + 2]!, dtype),
     );
     this.pooler = pooler ? new Linear(hiddenSize, hiddenSize, { key: keys[1]!, std, dtype }) : null;
+  }
+
+  protected override layersOfTexts(): readonly (Linear | null)[] {
+    return [this.pooler];
   }
 
   /**

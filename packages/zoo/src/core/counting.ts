@@ -1,13 +1,16 @@
 /** What models cost: floating-point operations of a token, and numbers that are kept of what was read. */
+import { Linear, type Module } from '@infinigrad/nn';
 
 /** What the costs of a model with attention depend on, beside its parameters. */
 export interface AttentionShape {
   readonly layers: number;
   readonly heads: number;
-  /** Heads of keys and values that are kept. */
+  /** Heads of keys and values that are kept; 0 where a text is read at once, and nothing kept. */
   readonly kvHeads: number;
   readonly keyDim: number;
   readonly valueDim: number;
+  /** Width of what queries are multiplied with for each token seen besides its key: relative positions. Default 0. */
+  readonly positionDim?: number;
   /** Numbers of an embedding table that serves as output head too. */
   readonly tiedHead: number;
 }
@@ -21,15 +24,23 @@ export interface FlopsOptions {
 
 /**
  * 2 operations forward for each number of a matrix, and 2 · layers · heads · (keyDim + valueDim) for each token seen; 6 N + 12 L H Q T
- * in training, as PaLM counts (arXiv 2204.02311, appendix B).
- * @param matrices numbers in all parameters that tokens are multiplied with
+ * in training, as PaLM counts (arXiv 2204.02311, appendix B). Additions of biases, norms and functions of single numbers count for
+ * nothing; tokens that a mask hides count as seen.
+ * @param matrices numbers in all matrices that tokens are multiplied with
  */
 export function flopsPerToken(
   matrices: number,
-  { layers, heads, keyDim, valueDim }: Omit<AttentionShape, 'tiedHead'>,
+  { layers, heads, keyDim, valueDim, positionDim = 0 }: Omit<AttentionShape, 'tiedHead' | 'kvHeads'>,
   { length = 0, training = true }: FlopsOptions = {},
 ): number {
-  return (training ? 3 : 1) * 2 * (matrices + layers * heads * (keyDim + valueDim) * length);
+  return (training ? 3 : 1) * 2 * (matrices + layers * heads * (keyDim + valueDim + positionDim) * length);
+}
+
+/** The numbers in the matrices of a model's linear layers, adapters among them. @param except layers that do not count */
+export function matrixNumbers(model: Module, except: readonly (Module | null)[] = []): number {
+  const layers = model.modules().filter((m) => m instanceof Linear && !except.includes(m));
+  const matrices = new Set(layers.flatMap((m) => m.parameters()).filter(({ rank }) => rank > 1));
+  return [...matrices].reduce((total, { size }) => total + size, 0);
 }
 
 /** Sizes in the formulas of the Infini-Transformer's Table 1 (arXiv 2404.07143 v2); those that a model has no use for are left out. */

@@ -1,8 +1,14 @@
 /** What all models of the zoo are: a configuration, parameters, and how both are spelled in Hugging Face's files. */
-import { Embedding, Module } from '@infinigrad/nn';
+import { Embedding, Module, type Linear } from '@infinigrad/nn';
 import { ValueError, type FloatDType, type Key, type Tensor } from '@infinigrad/tensor';
 import type { ConfigSchema } from './config.ts';
-import { flopsPerToken, footprints, type AttentionShape, type FlopsOptions } from './counting.ts';
+import {
+  flopsPerToken,
+  footprints,
+  matrixNumbers,
+  type AttentionShape,
+  type FlopsOptions,
+} from './counting.ts';
 import {
   loadPretrainedState,
   pretrainedState,
@@ -98,7 +104,12 @@ export abstract class PretrainedModel<C extends object> extends Module {
   /** Floating-point operations of a token, see `flopsPerToken`. @throws ValueError for a model that does not tell its shape */
   flopsPerToken(options: FlopsOptions = {}): number {
     const shape = this.attentionShape();
-    return flopsPerToken(this.numParameters({ embeddings: false }) + shape.tiedHead, shape, options);
+    return flopsPerToken(matrixNumbers(this, this.layersOfTexts()) + shape.tiedHead, shape, options);
+  }
+
+  /** Layers that look at one token of a text alone, whose cost is not a token's. */
+  protected layersOfTexts(): readonly (Linear | null)[] {
+    return [];
   }
 
   /**

@@ -110,6 +110,14 @@ export class GlmModel extends PretrainedModel<GlmConfig> {
     keyMap: [],
     basePrefix: 'model.',
     ignored: [/rotary_emb\.inv_freq$/, /^lm_head\.weight$/],
+    shape: (config) => ({
+      layers: config.numHiddenLayers,
+      heads: config.numAttentionHeads,
+      kvHeads: config.numKeyValueHeads,
+      keyDim: config.headDim,
+      valueDim: config.headDim,
+      tiedHead: 0,
+    }),
   };
 
   readonly embedTokens: Embedding;
@@ -172,11 +180,7 @@ export class GlmForCausalLM extends PretrainedModel<GlmConfig> implements Causal
     tied: ({ tieWordEmbeddings }) =>
       tieWordEmbeddings ? [['model.embed_tokens.weight', 'lm_head.weight']] : [],
     shape: (config) => ({
-      layers: config.numHiddenLayers,
-      heads: config.numAttentionHeads,
-      kvHeads: config.numKeyValueHeads,
-      keyDim: config.headDim,
-      valueDim: config.headDim,
+      ...GlmModel.meta.shape!(config),
       tiedHead: config.tieWordEmbeddings ? config.vocabSize * config.hiddenSize : 0,
     }),
   };

@@ -89,6 +89,7 @@ export class GopherForCausalLM extends PretrainedModel<GopherConfig> implements 
       kvHeads: config.numAttentionHeads,
       keyDim: config.headDim,
       valueDim: config.headDim,
+      positionDim: config.headDim,
       tiedHead: config.tieWordEmbeddings ? config.vocabSize * config.hiddenSize : 0,
     }),
   };

@@ -68,6 +68,14 @@ export class GPTNeoModel extends GPTModel<GPTNeoConfig> {
     keyMap: keyMap(''),
     basePrefix: 'transformer.',
     ignored: [masks, /^lm_head\.weight$/],
+    shape: ({ numLayers, numHeads, hiddenSize }) => ({
+      layers: numLayers,
+      heads: numHeads,
+      kvHeads: numHeads,
+      keyDim: hiddenSize / numHeads,
+      valueDim: hiddenSize / numHeads,
+      tiedHead: 0,
+    }),
   };
 
   /** @param key decides the initial weights: normal, with standard deviation `initializerRange` */
@@ -85,13 +93,9 @@ export class GPTNeoForCausalLM extends GPTLanguageModel<GPTNeoConfig, GPTNeoMode
     ignored: [masks],
     tied: ({ tieWordEmbeddings }) =>
       tieWordEmbeddings ? [['transformer.wte.weight', 'lm_head.weight']] : [],
-    shape: ({ numLayers, numHeads, hiddenSize, vocabSize, tieWordEmbeddings }) => ({
-      layers: numLayers,
-      heads: numHeads,
-      kvHeads: numHeads,
-      keyDim: hiddenSize / numHeads,
-      valueDim: hiddenSize / numHeads,
-      tiedHead: tieWordEmbeddings ? vocabSize * hiddenSize : 0,
+    shape: (config) => ({
+      ...GPTNeoModel.meta.shape!(config),
+      tiedHead: config.tieWordEmbeddings ? config.vocabSize * config.hiddenSize : 0,
     }),
   };
 

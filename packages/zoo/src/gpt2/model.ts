@@ -66,6 +66,14 @@ export class GPT2Model extends GPTModel<GPT2Config> {
     keyMap: keyMap(''),
     basePrefix: 'transformer.',
     ignored: [masks, /^lm_head\.weight$/],
+    shape: ({ nLayer, nHead, nEmbd }) => ({
+      layers: nLayer,
+      heads: nHead,
+      kvHeads: nHead,
+      keyDim: nEmbd / nHead,
+      valueDim: nEmbd / nHead,
+      tiedHead: 0,
+    }),
   };
 
   /** @param key decides the initial weights: normal, with standard deviation `initializerRange` */
@@ -83,13 +91,9 @@ export class GPT2LMHeadModel extends GPTLanguageModel<GPT2Config, GPT2Model> {
     ignored: [masks],
     tied: ({ tieWordEmbeddings }) =>
       tieWordEmbeddings ? [['transformer.wte.weight', 'lm_head.weight']] : [],
-    shape: ({ nLayer, nHead, nEmbd, vocabSize, tieWordEmbeddings }) => ({
-      layers: nLayer,
-      heads: nHead,
-      kvHeads: nHead,
-      keyDim: nEmbd / nHead,
-      valueDim: nEmbd / nHead,
-      tiedHead: tieWordEmbeddings ? vocabSize * nEmbd : 0,
+    shape: (config) => ({
+      ...GPT2Model.meta.shape!(config),
+      tiedHead: config.tieWordEmbeddings ? config.vocabSize * config.nEmbd : 0,
     }),
   };
 

@@ -29,12 +29,13 @@ import {
 } from '@infinigrad/tensor';
 import { activationNamed } from '../core/activations.ts';
 import type { ConfigOptions } from '../core/config.ts';
-import { footprints } from '../core/counting.ts';
+import { footprints, matrixNumbers, type FlopsOptions } from '../core/counting.ts';
 import { checkedTokens } from '../core/decoder-inputs.ts';
 import { PretrainedModel, type ModelInit, type ModelMeta } from '../core/pretrained.ts';
 import { LlamaForCausalLM } from '../llama/model.ts';
+import { throughBlock } from './blocks.ts';
 import { infiniLlamaSchema, type InfiniLlamaConfig, type MemoryConfig } from './llama-config.ts';
-import { featureDim } from './memory.ts';
+import { featureDim, infiniFlops } from './memory.ts';
 import type { InfiniForwardOptions, Memories } from './model.ts';
 
 interface Attended {
@@ -178,6 +179,8 @@ export interface InfiniLlamaOutput {
   /** [batch, length or lastLogits, vocabSize]. */
   readonly logits: Tensor;
   readonly memories: Memories;
+  /** Each [batch, length, hiddenSize]. */
+  readonly hiddenStates?: readonly Tensor[];
 }
 
 export type InfiniLlamaOptions = ConfigOptions<InfiniLlamaConfig>;
@@ -191,6 +194,8 @@ export class InfiniLlamaForCausalLM extends PretrainedModel<InfiniLlamaConfig> {
 
   readonly model: InfiniLlamaModel;
   readonly lmHead: Linear | null;
+  /** In training, blocks keep nothing for the backward pass but what goes between them, and are called again there. Default false. */
+  gradientCheckpointing = false;
 
   constructor(options: InfiniLlamaOptions, key: Key, { dtype = 'f32' }: ModelInit = {}) {
     const config = infiniLlamaSchema.make(options);
@@ -226,7 +231,7 @@ export class InfiniLlamaForCausalLM extends PretrainedModel<InfiniLlamaConfig> {
   forward(inputIds: Tensor, options: InfiniForwardOptions = {}): InfiniLlamaOutput {
     checkedTokens('InfiniLlamaForCausalLM', inputIds);
     const length = inputIds.shape[1]!;
-    const { memories, mask = null, lastLogits = length } = options;
+    const { memories, mask = null, lastLogits = length, outputHiddenStates = false } = options;
     const { layers, embedTokens, norm } = this.model;
     if (memories && memories.length !== layers.length)
       throw new ShapeError(
@@ -242,14 +247,24 @@ export class InfiniLlamaForCausalLM extends PretrainedModel<InfiniLlamaConfig> {
       throw new ShapeError('InfiniLlamaForCausalLM', 'the mask must be bool [batch, length], as the tokens', {
         operands: [inputIds, mask],
       });
+    const hiddenStates: Tensor[] = [];
+    const saving = this.gradientCheckpointing && this.training;
     let x = embedTokens.forward(inputIds);
     const after = layers.map((layer, i) => {
-      const { output, memory } = layer.forward(x, memories?.[i] ?? null, mask);
+      if (outputHiddenStates) hiddenStates.push(x);
+      const { output, memory } = throughBlock(layer, x, memories?.[i] ?? null, mask, saving);
       x = output;
       return memory;
     });
-    const last = norm.forward(lastLogits === length ? x : x.narrow(1, length - lastLogits, lastLogits));
-    return { logits: this.lmHead ? this.lmHead.forward(last) : embedTokens.attend(last), memories: after };
+    const latest = (y: Tensor): Tensor =>
+      lastLogits === length ? y : y.narrow(1, length - lastLogits, lastLogits);
+    const states = outputHiddenStates ? norm.forward(x) : null;
+    const last = states ? latest(states) : norm.forward(latest(x));
+    return {
+      logits: this.lmHead ? this.lmHead.forward(last) : embedTokens.attend(last),
+      memories: after,
+      ...(states && { hiddenStates: [...hiddenStates, states] }),
+    };
   }
 
   /** What the memories hold, whatever has been read: d_key (d_value + 1) for each head and layer with memory (Table 1). */
@@ -257,6 +272,13 @@ export class InfiniLlamaForCausalLM extends PretrainedModel<InfiniLlamaConfig> {
     const { featureMap, headDim, numAttentionHeads: heads, memoryLayers } = this.config;
     const layers = new Set(memoryLayers).size;
     return footprints.infini({ layers, heads, keyDim: featureDim(featureMap, headDim), valueDim: headDim });
+  }
+
+  /** Operations of a token that sees its segment, or what there is of it, and the memories. */
+  override flopsPerToken(options: FlopsOptions = {}): number {
+    const { numHiddenLayers: layers, numAttentionHeads: heads } = this.config;
+    const matrices = matrixNumbers(this) + this.attentionShape().tiedHead;
+    return infiniFlops(this.config, { matrices, layers, heads }, options);
   }
 
   /** What decides how much of the memory is read: it wants a learning rate of its own (10 to 30 times the rest) and no weight decay. */

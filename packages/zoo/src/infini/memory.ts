@@ -9,7 +9,9 @@ import {
   type MemoryState,
   type MemoryWalk,
 } from '@infinigrad/nn';
+import { featureDim } from '@infinigrad/nn';
 import type { Tensor } from '@infinigrad/tensor';
+import { flopsPerToken, type FlopsOptions } from '../core/counting.ts';
 import type { InfiniTransformerConfig } from './config.ts';
 
 export { featureDim, featureMap, memoryBytes, type MemoryState } from '@infinigrad/nn';
@@ -57,4 +59,31 @@ export function walkSegments(
   initial: MemoryState,
 ): MemoryWalk {
   return walkMemory(memoryRules(options), keys, plainKeys, values, initial);
+}
+
+type CostOptions = Pick<
+  InfiniTransformerConfig,
+  'memoryUpdate' | 'featureMap' | 'memoryNormalization' | 'memoryLayers' | 'segmentLength' | 'headDim'
+>;
+
+/**
+ * Operations of a token: those of its matrices, of attention within the segment, and of reading from and writing to the memories,
+ * whatever the length.
+ * @param matrices numbers in them
+ */
+export function infiniFlops(
+  config: CostOptions,
+  { matrices, layers, heads }: { readonly matrices: number; readonly layers: number; readonly heads: number },
+  { length = 0, training }: FlopsOptions,
+): number {
+  const { headDim, segmentLength } = config;
+  const features = featureDim(config.featureMap, headDim);
+  const read = features * (headDim + (config.memoryNormalization === 'z' ? 1 : 0));
+  const written = features * headDim + (config.memoryUpdate === 'delta' ? read : 0);
+  const remembered = new Set(config.memoryLayers).size * heads * (read + written);
+  return flopsPerToken(
+    matrices + remembered,
+    { layers, heads, keyDim: headDim, valueDim: headDim },
+    { length: Math.min(length, segmentLength), ...(training !== undefined && { training }) },
+  );
 }

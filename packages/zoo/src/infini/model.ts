@@ -9,12 +9,12 @@
  */
 import { Embedding, Linear, Module, RMSNorm, SwiGLU, type Parameter } from '@infinigrad/nn';
 import { ShapeError, type FloatDType, type Key, type Tensor } from '@infinigrad/tensor';
+import { throughBlock } from './blocks.ts';
 import { InfiniAttention, type InfiniAttentionOutput } from './attention.ts';
-import { footprints } from '../core/counting.ts';
+import { footprints, matrixNumbers, type FlopsOptions } from '../core/counting.ts';
 import { PretrainedModel, type ModelInit, type ModelMeta } from '../core/pretrained.ts';
 import { infiniSchema, type InfiniTransformerConfig, type InfiniTransformerOptions } from './config.ts';
-import { featureDim } from './memory.ts';
-import type { MemoryState } from './memory.ts';
+import { featureDim, infiniFlops, type MemoryState } from './memory.ts';
 
 /** One entry a layer; null where the layer has no memory. */
 export type Memories = readonly (MemoryState | null)[];
@@ -26,12 +26,16 @@ export interface InfiniForwardOptions {
   readonly mask?: Tensor;
   /** How many of the last positions need logits; all unless told. 0 only reads on. */
   readonly lastLogits?: number;
+  /** Give the hidden states too: of the embedding, and after each block, the last one normalised. Default false. */
+  readonly outputHiddenStates?: boolean | undefined;
 }
 
 export interface InfiniTransformerOutput {
   /** [batch, length or lastLogits, vocabSize]. */
   readonly logits: Tensor;
   readonly memories: Memories;
+  /** Each [batch, length, hiddenSize]. */
+  readonly hiddenStates?: readonly Tensor[];
   /** Pre-activations of the write gates, one [batch, heads, length] for each layer that has one. */
   readonly writeLogits: readonly Tensor[];
 }
@@ -94,6 +98,8 @@ export class InfiniTransformer extends PretrainedModel<InfiniTransformerConfig> 
   readonly norm: RMSNorm;
   /** The output head; null where it is tied to the embedding. */
   readonly lmHead: Linear | null;
+  /** In training, blocks keep nothing for the backward pass but what goes between them, and are called again there. Default false. */
+  gradientCheckpointing = false;
 
   /** @param key decides the initial weights */
   constructor(
@@ -126,7 +132,7 @@ export class InfiniTransformer extends PretrainedModel<InfiniTransformerConfig> 
       throw new ShapeError('InfiniTransformer', 'tokens must be [batch, length], not empty', {
         operands: [tokens],
       });
-    const { memories, mask = null, lastLogits = tokens.shape[1]! } = options;
+    const { memories, mask = null, lastLogits = tokens.shape[1]!, outputHiddenStates = false } = options;
     if (memories && memories.length !== this.layers.length)
       throw new ShapeError(
         'InfiniTransformer',
@@ -134,17 +140,27 @@ export class InfiniTransformer extends PretrainedModel<InfiniTransformerConfig> 
       );
     const after: (MemoryState | null)[] = [];
     const writeLogits: Tensor[] = [];
+    const hiddenStates: Tensor[] = [];
+    const saving = this.gradientCheckpointing && this.training;
     let x = this.embedTokens.forward(tokens);
     this.layers.forEach((layer, i) => {
-      const step = layer.forward(x, memories?.[i] ?? null, mask);
+      if (outputHiddenStates) hiddenStates.push(x);
+      const step = throughBlock(layer, x, memories?.[i] ?? null, mask, saving);
       x = step.output;
       after.push(step.memory);
       if (step.writeLogits) writeLogits.push(step.writeLogits);
     });
     const length = x.shape[1]!;
-    const last = this.norm.forward(x.narrow(1, length - lastLogits, lastLogits));
+    const latest = (y: Tensor): Tensor => y.narrow(1, length - lastLogits, lastLogits);
+    const states = outputHiddenStates ? this.norm.forward(x) : null;
+    const last = states ? latest(states) : this.norm.forward(latest(x));
     const logits = this.lmHead ? this.lmHead.forward(last) : last.matmul(this.embedTokens.weight.transpose());
-    return { logits, memories: after, writeLogits };
+    return {
+      logits,
+      memories: after,
+      ...(states && { hiddenStates: [...hiddenStates, states] }),
+      writeLogits,
+    };
   }
 
   /** What the memories hold, whatever has been read: d_key (d_value + 1) for each head and layer with memory (Table 1). */
@@ -152,6 +168,13 @@ export class InfiniTransformer extends PretrainedModel<InfiniTransformerConfig> 
     const { featureMap, headDim, numHeads, memoryLayers } = this.config;
     const [keyDim, valueDim] = [featureDim(featureMap, headDim), headDim];
     return footprints.infini({ layers: new Set(memoryLayers).size, heads: numHeads, keyDim, valueDim });
+  }
+
+  /** Operations of a token that sees its segment, or what there is of it, and the memories. */
+  override flopsPerToken(options: FlopsOptions = {}): number {
+    const { numLayers: layers, numHeads: heads } = this.config;
+    const matrices = matrixNumbers(this) + this.attentionShape().tiedHead;
+    return infiniFlops(this.config, { matrices, layers, heads }, options);
   }
 
   /** β of eq. (10) and its kin: they want a learning rate of their own (10 to 30 times the rest) and no weight decay. */

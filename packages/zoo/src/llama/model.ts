@@ -86,6 +86,14 @@ export class LlamaModel extends PretrainedModel<LlamaConfig> {
     keyMap: [],
     basePrefix: 'model.',
     ignored: [/rotary_emb\.inv_freq$/, /^lm_head\.weight$/],
+    shape: ({ numHiddenLayers, numAttentionHeads, numKeyValueHeads, headDim }) => ({
+      layers: numHiddenLayers,
+      heads: numAttentionHeads,
+      kvHeads: numKeyValueHeads,
+      keyDim: headDim,
+      valueDim: headDim,
+      tiedHead: 0,
+    }),
   };
 
   readonly embedTokens: Embedding;
@@ -138,11 +146,7 @@ export class LlamaForCausalLM extends PretrainedModel<LlamaConfig> implements Ca
     tied: ({ tieWordEmbeddings }) =>
       tieWordEmbeddings ? [['model.embed_tokens.weight', 'lm_head.weight']] : [],
     shape: (config) => ({
-      layers: config.numHiddenLayers,
-      heads: config.numAttentionHeads,
-      kvHeads: config.numKeyValueHeads,
-      keyDim: config.headDim,
-      valueDim: config.headDim,
+      ...LlamaModel.meta.shape!(config),
       tiedHead: config.tieWordEmbeddings ? config.vocabSize * config.hiddenSize : 0,
     }),
   };

@@ -45,6 +45,14 @@ export class T5EncoderModel extends PretrainedModel<T5Config> {
     keyMap: t5Keys,
     ignored: [/^decoder\./, /^lm_head\.weight$/],
     tied: () => [t5Tables],
+    shape: ({ numLayers, numHeads, dKv }) => ({
+      layers: numLayers,
+      heads: numHeads,
+      kvHeads: 0,
+      keyDim: dKv,
+      valueDim: dKv,
+      tiedHead: 0,
+    }),
   };
 
   /** [vocabSize, dModel]. */

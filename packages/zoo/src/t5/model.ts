@@ -10,6 +10,7 @@
 import { Embedding, Linear } from '@infinigrad/nn';
 import { full, concat, ValueError, type Key, type Tensor } from '@infinigrad/tensor';
 import { attentionInputs, type AttentionMaskLike } from '../core/attention-inputs.ts';
+import { footprints } from '../core/counting.ts';
 import type { ModelCacheOptions } from '../core/model-cache.ts';
 import { PretrainedModel, type ModelInit, type ModelMeta } from '../core/pretrained.ts';
 import { encoderDecoderCache, type EncoderDecoderCache } from './cache.ts';
@@ -53,6 +54,15 @@ export class T5ForConditionalGeneration extends PretrainedModel<T5Config> {
     keyMap: t5Keys,
     ignored: [/^decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$/],
     tied: ({ tieWordEmbeddings }) => [[...t5Tables, ...(tieWordEmbeddings ? ['lm_head.weight'] : [])]],
+    // Blocks of the decoder attend twice: to their own tokens, and to the text.
+    shape: (config) => ({
+      layers: config.numLayers + 2 * config.numDecoderLayers,
+      heads: config.numHeads,
+      kvHeads: config.numHeads,
+      keyDim: config.dKv,
+      valueDim: config.dKv,
+      tiedHead: config.tieWordEmbeddings ? config.vocabSize * config.dModel : 0,
+    }),
   };
 
   /** [vocabSize, dModel], of encoder and decoder. */
@@ -154,6 +164,15 @@ export class T5ForConditionalGeneration extends PretrainedModel<T5Config> {
     const first = full([batch, 1], start, { dtype: 'i32', backend });
     const before = labels.narrow(1, 0, length - 1);
     return concat([first, before.ne(-100).where(before, pad).cast(dtype)], 1);
+  }
+
+  /**
+   * Numbers that the decoder keeps, of each row of a batch: keys and values of its own tokens, and of the encoded text.
+   * @param textLength of the text. Default length
+   */
+  override memoryFootprint(length: number, textLength = length): number {
+    const { numDecoderLayers: layers, numHeads: heads, dKv } = this.config;
+    return footprints.transformer({ layers, heads, keyDim: dKv, valueDim: dKv }, length + textLength);
   }
 
   get gradientCheckpointing(): boolean {

@@ -8,6 +8,7 @@
  * - Blocks are those of the Infini-Transformer: pre-norm, RMSNorm, SwiGLU, no biases; the paper's are post-norm with LayerNorm and ReLU.
  * - With M = 0 segments know nothing of each other: the segment-only baseline.
  */
+import { checkpoint } from '@infinigrad/autograd';
 import {
   causalMask,
   Embedding,
@@ -28,6 +29,7 @@ import {
   type Tensor,
 } from '@infinigrad/tensor';
 import { attentionInputs } from '../core/attention-inputs.ts';
+import { flopsPerToken, matrixNumbers, type FlopsOptions } from '../core/counting.ts';
 import { checkedTokens } from '../core/decoder-inputs.ts';
 import { PretrainedModel, type ModelInit, type ModelMeta } from '../core/pretrained.ts';
 import { transformerXLSchema, type TransformerXLConfig, type TransformerXLOptions } from './config.ts';
@@ -47,6 +49,8 @@ export interface XLForwardOptions {
   readonly attentionMask?: Tensor | undefined;
   /** How many of the last positions need logits. Default all; 0 only reads on. */
   readonly lastLogits?: number | undefined;
+  /** Give the hidden states too: of the embedding, and after each block, the last one normalised. Default false. */
+  readonly outputHiddenStates?: boolean | undefined;
 }
 
 export interface XLOutput {
@@ -54,6 +58,8 @@ export interface XLOutput {
   readonly logits: Tensor;
   /** Null where nothing is kept: memoryLength 0. */
   readonly memory: XLMemory | null;
+  /** Each [batch, length, hiddenSize]. */
+  readonly hiddenStates?: readonly Tensor[];
 }
 
 export interface XLInit extends ModelInit {
@@ -118,6 +124,7 @@ export class TransformerXL extends PretrainedModel<TransformerXLConfig> {
       kvHeads: numHeads,
       keyDim: headDim,
       valueDim: headDim,
+      positionDim: headDim,
       tiedHead: tieWordEmbeddings ? vocabSize * hiddenSize : 0,
     }),
   };
@@ -127,6 +134,8 @@ export class TransformerXL extends PretrainedModel<TransformerXLConfig> {
   readonly norm: RMSNorm;
   /** The output head; null where it is tied to the embedding. */
   readonly lmHead: Linear | null;
+  /** In training, blocks keep nothing for the backward pass but what goes between them, and are called again there. Default false. */
+  gradientCheckpointing = false;
 
   /** @param key decides the initial weights, of the Infini-Transformer's deviations */
   constructor(
@@ -157,30 +166,44 @@ export class TransformerXL extends PretrainedModel<TransformerXLConfig> {
   forward(inputIds: Tensor, options: XLForwardOptions = {}): XLOutput {
     checkedTokens(op, inputIds);
     const [batch, length] = inputIds.shape as readonly [number, number];
-    const { memory = null, attentionMask, lastLogits = length } = options;
+    const { memory = null, attentionMask, lastLogits = length, outputHiddenStates = false } = options;
     if (!Number.isInteger(lastLogits) || lastLogits < 0 || lastLogits > length)
       throw new ValueError(op, `lastLogits must be an integer from 0 to ${length}, got ${lastLogits}`);
     this.checkMemory(memory, batch);
     const { keyMask = null } = attentionInputs(op, attentionMask, batch, length);
     const { segmentLength, memoryLength } = this.config;
-    const parts: Tensor[] = [];
+    /** The embedding, and what each block gives, of each segment. */
+    const parts: (readonly Tensor[])[] = [];
     let kept = memory;
     if (memoryLength === 0 && length % segmentLength === 0) {
       // Nothing goes from one to the next: all at once.
       const alone = (x: Tensor): Tensor => x.reshape([(batch * length) / segmentLength, segmentLength]);
-      const { output } = this.segment(alone(inputIds), keyMask && alone(keyMask as Tensor), null);
-      parts.push(output.reshape([batch, length, this.config.hiddenSize]));
+      const { states } = this.segment(alone(inputIds), keyMask && alone(keyMask as Tensor), null);
+      parts.push(states.map((x) => x.reshape([batch, length, this.config.hiddenSize])));
     } else
       for (let at = 0; at < length; at += segmentLength) {
         const count = Math.min(segmentLength, length - at);
         const piece = (x: Tensor): Tensor => x.narrow(1, at, count);
         const step = this.segment(piece(inputIds), keyMask && piece(keyMask as Tensor), kept);
         kept = step.memory;
-        parts.push(step.output);
+        parts.push(step.states);
       }
-    const states = concat(parts, 1);
-    const last = this.norm.forward(states.narrow(1, length - lastLogits, lastLogits));
-    return { logits: this.lmHead ? this.lmHead.forward(last) : this.embedTokens.attend(last), memory: kept };
+    const joined = (layer: number): Tensor => {
+      const of = parts.map((states) => states[layer]!);
+      return of.length === 1 ? of[0]! : concat(of, 1);
+    };
+    const { numLayers } = this.config;
+    const final = joined(numLayers);
+    const latest = (x: Tensor): Tensor => x.narrow(1, length - lastLogits, lastLogits);
+    const normed = outputHiddenStates ? this.norm.forward(final) : null;
+    const last = normed ? latest(normed) : this.norm.forward(latest(final));
+    return {
+      logits: this.lmHead ? this.lmHead.forward(last) : this.embedTokens.attend(last),
+      memory: kept,
+      ...(normed && {
+        hiddenStates: [...Array.from({ length: numLayers }, (_, i) => joined(i)), normed],
+      }),
+    };
   }
 
   /** Reads one segment. */
@@ -188,7 +211,7 @@ export class TransformerXL extends PretrainedModel<TransformerXLConfig> {
     ids: Tensor,
     present: Tensor | null,
     memory: XLMemory | null,
-  ): { output: Tensor; memory: XLMemory | null } {
+  ): { states: readonly Tensor[]; memory: XLMemory | null } {
     const { memoryLength } = this.config;
     const held = memory?.hidden[0]?.shape[1] ?? 0;
     const some = present ?? memory?.present;
@@ -202,14 +225,18 @@ export class TransformerXL extends PretrainedModel<TransformerXLConfig> {
       return x.narrow(1, x.shape[1]! - count, count).detach();
     };
     const hidden: Tensor[] = [];
+    const saving = this.gradientCheckpointing && this.training;
     let x = this.embedTokens.forward(ids);
+    const states = [x];
     this.layers.forEach((layer, i) => {
       const seen = held > 0 ? concat([memory!.hidden[i]!, x], 1) : x;
       if (memoryLength > 0) hidden.push(latest(seen));
-      x = layer.forward(x, seen, seenMask);
+      const run = (y: Tensor, all: Tensor): Tensor => layer.forward(y, all, seenMask);
+      x = (saving ? checkpoint(run) : run)(x, seen);
+      states.push(x);
     });
     return {
-      output: x,
+      states,
       memory: memoryLength > 0 ? { hidden, present: seenMask && latest(seenMask) } : null,
     };
   }
@@ -229,6 +256,26 @@ export class TransformerXL extends PretrainedModel<TransformerXLConfig> {
       throw new ShapeError(op, `the memory is of ${count} tokens, more than ${memoryLength}`, {
         operands: [memory.hidden[0]!],
       });
+  }
+
+  /**
+   * Operations of a token of a whole segment, which sees that and what is kept from before it, or what there is of both. Keys, values and
+   * distances of what is kept are made anew for each segment.
+   */
+  override flopsPerToken({ length = 0, training = true }: FlopsOptions = {}): number {
+    const { segmentLength, memoryLength } = this.config;
+    const kept = Math.min(memoryLength, Math.max(0, length - segmentLength));
+    const again = this.layers.flatMap(({ attention: { kProj, vProj, scorePositions } }) => [
+      kProj,
+      vProj,
+      (scorePositions as TransformerXLPositions).rProj,
+    ]);
+    const shape = this.attentionShape();
+    const anew = again.reduce((total, { weight }) => total + weight.size, 0) * (kept / segmentLength);
+    return flopsPerToken(matrixNumbers(this) + shape.tiedHead + anew, shape, {
+      length: Math.min(length, segmentLength + memoryLength),
+      training,
+    });
   }
 
   /** Numbers that are kept, of each row of a batch, once so many tokens have been read: hidden states, half of what keys and values take. */

@@ -150,7 +150,10 @@ describe('operations', () => {
   });
 
   test('of a model that does not tell its shape are refused', () => {
-    const model = new LlamaModel({ ...llamaPresets['llama-tiny'], numHiddenLayers: 1 }, new Key(0));
+    class Shapeless extends LlamaModel {
+      static override readonly meta = { ...LlamaModel.meta, shape: undefined as never };
+    }
+    const model = new Shapeless({ ...llamaPresets['llama-tiny'], numHiddenLayers: 1 }, new Key(0));
     expect(() => model.flopsPerToken()).toThrow(/LlamaModel: does not tell the shape of its attention/);
     expect(() => model.memoryFootprint(4)).toThrow(/LlamaModel: does not tell/);
   });

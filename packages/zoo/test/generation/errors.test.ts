@@ -7,6 +7,8 @@ import {
   InfiniTransformer,
   stream,
   streamText,
+  TransformerXL,
+  xlDecoder,
   type GenerationOptions,
   type GenerativeModel,
   type Prompt,
@@ -138,16 +140,16 @@ describe('models', () => {
   });
 
   test('lack what is asked of them', async () => {
-    await expectError(
-      () => generate(infini, [[1, 2], [3]]),
-      'ValueError',
-      "the Infini-Transformer's segments begin for all rows together",
+    const xl = new TransformerXL(
+      { vocabSize: 5, hiddenSize: 4, numLayers: 1, numHeads: 2, segmentLength: 3 },
+      new Key(0),
     );
-    await expectError(
-      () => generate(infini, [1], { penaltyAlpha: 0.5, topK: 2 }),
-      'ValueError',
-      'the Infini-Transformer gives no hidden states',
-    );
+    for (const segmented of [infini, xlDecoder(xl)])
+      await expectError(
+        () => generate(segmented, [[1, 2], [3]]),
+        'ValueError',
+        'segments begin for all rows together',
+      );
     const plain: GenerativeModel = {
       forward: (tokens: Tensor) => ({ logits: llama.forward(tokens).logits }),
     };

@@ -7,6 +7,8 @@ import {
   InfiniTransformer,
   stream,
   streamText,
+  TransformerXL,
+  xlDecoder,
   type CacheKind,
   type GenerationOptions,
   type GenerativeModel,
@@ -30,6 +32,11 @@ const t5 = tinyT5();
 const infini = new InfiniTransformer(
   { vocabSize, hiddenSize: 16, numLayers: 2, numHeads: 2, segmentLength: 5 },
   new Key(4),
+  { embeddingStd: 1, gain: 1.5 },
+);
+const xl = new TransformerXL(
+  { vocabSize, hiddenSize: 16, numLayers: 2, numHeads: 2, segmentLength: 5, memoryLength: 7 },
+  new Key(6),
   { embeddingStd: 1, gain: 1.5 },
 );
 const all = { eosTokenId: null } as const;
@@ -72,6 +79,12 @@ const table: readonly Row[] = [
     after: (prompt, answer) => lastLogits(infini, [...prompt, ...answer]),
     caches: ['growing'],
   },
+  {
+    name: 'Transformer-XL',
+    model: xlDecoder(xl),
+    after: (prompt, answer) => lastLogits(xl, [...prompt, ...answer]),
+    caches: ['growing'],
+  },
 ];
 
 /** Prompts in the vocabulary of all models. */
@@ -93,7 +106,7 @@ describe.each(table)('$name', ({ model, after, caches }) => {
 
   test('a batch is its rows', async () => {
     const even =
-      model === table[2]!.model
+      caches.length === 1 // Segments begin for all rows together.
         ? [
             [5, 9, 2],
             [7, 11, 4],
@@ -284,6 +297,24 @@ test('contrastive search by its definition', async () => {
   await generate(llama, prompts[0]!, { ...all, penaltyAlpha: alpha, topK: k, maxNewTokens: 12 });
   expectNoMore(before);
 });
+
+test.each([
+  ['Infini-Transformer', infini, infiniDecoder(infini)],
+  ['Transformer-XL', xl, xlDecoder(xl)],
+] as const)(
+  'contrastive search of segments is that of texts read anew for each token: %s',
+  async (_, plain, decoder) => {
+    const anew: GenerativeModel = {
+      forward: (tokens: Tensor) => plain.forward(tokens, { outputHiddenStates: true }),
+    };
+    for (const prompt of some) {
+      const options = { ...all, penaltyAlpha: 0.6, topK: 4, maxNewTokens: 13 };
+      const { tokens } = await generate(decoder, prompt, options);
+      expect(tokens).toEqual((await generate(anew, prompt, options)).tokens);
+      expect(tokens).not.toEqual((await generate(decoder, prompt, { ...all, maxNewTokens: 13 })).tokens);
+    }
+  },
+);
 
 /** Says these tokens, one after the other, whatever it has read. */
 function fixedTokens(tokens: readonly number[]): GenerativeModel {

@@ -46,7 +46,7 @@ describe('sizes', () => {
 
   test('what a token costs and what is kept of it', () => {
     const model = made();
-    const matrices = 2 * (4 * 12 * 13 + 2 * 12 * 48 + 60 + 4 * 12) + 2 * 12 + 13 * 12;
+    const matrices = 2 * (4 * 12 * 12 + 2 * 12 * 48) + 13 * 12;
     expect(model.flopsPerToken()).toBe(6 * matrices);
     expect(model.memoryFootprint(10)).toBe(2 * 2 * 12 * 10);
     const cache = model.newCache({ maxLength: 10 });
