@@ -63,6 +63,20 @@ test('ids out of range, strangers’ texts and offsets are refused; no ids are n
   expect(() => tokenizer.specialId('pad')).toThrow(/there is no pad token/);
 });
 
+test('spaces before signs are cleaned up where the config asks for it, but not those that BPE has kept', async () => {
+  const config = { clean_up_tokenization_spaces: true };
+  const bpe = await loadTokenizer(fixture('bpe').file, config);
+  expect(bpe.decode(bpe.encode('a . b !', { special: false }))).toBe('a . b !');
+  const vocab = { '[UNK]': 0, a: 1, '.': 2 };
+  const file = {
+    model: { type: 'WordPiece', vocab, unk_token: '[UNK]' },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: false },
+  };
+  expect((await loadTokenizer(file, config)).decode([1, 2])).toBe('a.');
+  expect((await loadTokenizer(file)).decode([1, 2])).toBe('a .');
+});
+
 test('what is not in a vocabulary without unk: left out by BPE, as in Python; refused by Unigram', async () => {
   const bpe = { type: 'BPE', vocab: { a: 0, b: 1 }, merges: [], unk_token: null };
   expect(Array.from((await loadTokenizer({ model: bpe })).encode('acb'))).toEqual([0, 1]);

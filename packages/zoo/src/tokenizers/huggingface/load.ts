@@ -127,7 +127,8 @@ export async function loadTokenizer(
     vocabSize: added.reduce((most, { id }) => Math.max(most, id), largest) + 1,
     special,
     specialIds,
-    cleanUp: settings['clean_up_tokenization_spaces'] === true,
+    // It takes spaces that BPE has kept: transformers 5 leaves them, too, whatever the config asks for.
+    cleanUp: settings['clean_up_tokenization_spaces'] === true && type !== 'BPE',
   });
   const template = options.chatTemplate ?? templateOf(settings['chat_template']);
   if (template !== null) tokenizer.chatTemplate = await chatTemplate(template, special);
