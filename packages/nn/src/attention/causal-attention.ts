@@ -1,5 +1,6 @@
 /** Causal scaled-dot-product attention, in one fused op. */
-import { DTypeError, ShapeError, type Tensor } from '@infinigrad/tensor';
+import type { Tensor } from '@infinigrad/tensor';
+import { checkMask, checkOperands, fusedAttention } from './operands.ts';
 
 export interface CausalAttentionOptions {
   /**
@@ -24,25 +25,7 @@ export function causalAttention(
   v: Tensor,
   { mask, scale }: CausalAttentionOptions = {},
 ): Tensor {
-  const operands = [q, k, v];
-  if (operands.some((x) => x.rank < 2))
-    throw new ShapeError('causalAttention', 'needs queries, keys and values [..., T, d]', { operands });
-  const [queries, d] = q.shape.slice(-2) as [number, number];
-  const keys = k.shape.at(-2)!;
-  if (k.shape.at(-1) !== d)
-    throw new ShapeError('causalAttention', 'queries and keys differ in size', { operands });
-  if (v.shape.at(-2) !== keys)
-    throw new ShapeError('causalAttention', 'keys and values differ in number', { operands });
-  if (queries > keys)
-    throw new ShapeError('causalAttention', `${queries} queries for ${keys} keys`, {
-      operands,
-      hint: 'the last query stands beside the last key',
-    });
-  if (mask && mask.dtype !== 'bool')
-    throw new DTypeError('causalAttention', 'the mask must be bool', {
-      operands: [mask],
-      hint: 'true where a query may see a key',
-    });
-  // The op also gives the log-sum-exp of each query's scores, in a last column.
-  return q.attention(k, v, { mask, scale, causal: true }).narrow(-1, 0, v.shape.at(-1)!);
+  checkOperands('causalAttention', [q, k, v], true);
+  if (mask) checkMask('causalAttention', mask);
+  return fusedAttention(q, k, v, { mask, scale, causal: true });
 }

@@ -1,6 +1,7 @@
 /** Scaled dot-product attention ("Attention Is All You Need", arXiv 1706.03762, eq. 1) with all that is put around it. */
-import { DTypeError, ShapeError, ValueError, type Key, type Tensor } from '@infinigrad/tensor';
+import { ValueError, type Key, type Tensor } from '@infinigrad/tensor';
 import { AttentionMask, windowMask } from './masks.ts';
+import { checkMask, checkOperands, fusedAttention } from './operands.ts';
 
 export interface AttentionOptions {
   /** Which keys a query may see: a mask, or bool that broadcasts to [..., T_q, T_k]. A query that sees none gets zeros. */
@@ -55,8 +56,7 @@ export function scaledDotProductAttention(
   const { bias, scale, softcap, dropout = 0 } = options;
   if (bias || softcap || dropout > 0) return composed(q, k, v, options).output;
   const { mask, causal } = seenBy(q, k, options);
-  // The op also gives the log-sum-exp of each query's scores, in a last column.
-  return q.attention(k, v, { mask: mask ?? undefined, scale, causal }).narrow(-1, 0, v.shape.at(-1)!);
+  return fusedAttention(q, k, v, { mask: mask ?? undefined, scale, causal });
 }
 
 /** The same, and the weights too. */
@@ -113,24 +113,10 @@ function seenBy(q: Tensor, k: Tensor, { mask, causal = false, window }: Attentio
 
 function check(operands: readonly [Tensor, Tensor, Tensor], options: AttentionOptions): void {
   const { mask, causal, window, softcap, dropout = 0, key } = options;
-  const [q, k, v] = operands;
-  if (operands.some((x) => x.rank < 2))
-    throw new ShapeError(op, 'needs queries, keys and values [..., T, d]', { operands });
-  const [queries, keys] = [q.shape.at(-2)!, k.shape.at(-2)!];
-  if (k.shape.at(-1) !== q.shape.at(-1))
-    throw new ShapeError(op, 'queries and keys differ in size', { operands });
-  if (v.shape.at(-2) !== keys) throw new ShapeError(op, 'keys and values differ in number', { operands });
   const ordered = causal || window != null || (mask instanceof AttentionMask && mask.causal);
-  if (ordered && queries > keys)
-    throw new ShapeError(op, `${queries} queries for ${keys} keys`, {
-      operands,
-      hint: 'the last query stands beside the last key',
-    });
-  if (mask && !(mask instanceof AttentionMask) && mask.dtype !== 'bool')
-    throw new DTypeError(op, 'the mask must be bool', {
-      operands: [mask],
-      hint: 'true where a query may see a key; numbers to add to the scores are a bias',
-    });
+  checkOperands(op, operands, ordered);
+  if (mask && !(mask instanceof AttentionMask))
+    checkMask(op, mask, 'true where a query may see a key; numbers to add to the scores are a bias');
   if (softcap != null && !(softcap > 0 && softcap < Infinity))
     throw new ValueError(op, `softcap must be a number > 0, got ${softcap}`);
   if (!(dropout >= 0 && dropout <= 1)) throw new ValueError(op, `dropout must lie in [0, 1], got ${dropout}`);
