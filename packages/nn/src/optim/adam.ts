@@ -2,7 +2,7 @@
 import { ops } from '@infinigrad/tensor';
 import { ChainedOptimizer } from './chained.ts';
 import type { GroupSettings, OptimizerParameters, ResolvedGroup, SettingsCheck } from './groups.ts';
-import type { ParameterUpdate, Updated } from './optimizer.ts';
+import type { ParameterUpdate, Updated } from './update.ts';
 import { isTruth, notNegative, pairOfFractions, settingsFrom, type OptionsOf } from './settings.ts';
 import { scaleByAdam } from './transforms/adam.ts';
 import { addDecayedWeights, scaleByLearningRate } from './transforms/basic.ts';

@@ -2,7 +2,8 @@
 import { computeDType, type Tensor } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
 import type { GroupSettings, OptimizerParameters, ResolvedGroup } from './groups.ts';
-import { Optimizer, type OptimizerOptions, type ParameterUpdate, type Updated } from './optimizer.ts';
+import { Optimizer } from './optimizer.ts';
+import type { OptimizerOptions, ParameterUpdate, Updated } from './update.ts';
 import type { StateNumbers, StateSlots, StateTensors } from './states.ts';
 import { times, widened } from './wide.ts';
 import { slotNames, type Chain, type GradientTransform } from './transforms/transform.ts';

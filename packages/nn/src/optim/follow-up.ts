@@ -1,8 +1,8 @@
 /** What every optimizer can do beside its update: weights in f32 behind those of 16 bits, lookahead, a guard where nothing is read. */
 import { computeDType, ValueError, type Storage, type Tensor } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
-import type { Updated } from './optimizer.ts';
 import type { StateSlots, StateTensors } from './states.ts';
+import type { Updated } from './update.ts';
 import { widened } from './wide.ts';
 
 export interface Lookahead {

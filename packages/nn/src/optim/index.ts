@@ -1,5 +1,6 @@
 /** Optimizers, gradient transforms, schedules, clipping. */
-export { Optimizer, type OptimizerOptions, type ParameterUpdate, type Updated } from './optimizer.ts';
+export { Optimizer } from './optimizer.ts';
+export type { OptimizerOptions, ParameterUpdate, Updated } from './update.ts';
 export type { OptimizerState, StateNumbers, StateSlots, StateTensors, TensorSlot } from './states.ts';
 export type { GroupSettings, ParameterGroup, OptimizerParameters, ResolvedGroup } from './groups.ts';
 export type { OptionsOf } from './settings.ts';

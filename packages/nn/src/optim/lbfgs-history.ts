@@ -1,6 +1,7 @@
 /** What L-BFGS remembers, and the direction that it makes of it (Nocedal and Wright, Algorithms 7.4 and 7.5). */
 import { noGrad } from '@infinigrad/autograd';
-import type { Tensor } from '@infinigrad/tensor';
+import { getBackend, scalar, type DType, type Tensor } from '@infinigrad/tensor';
+import type { StateTensors } from './states.ts';
 import { times } from './wide.ts';
 
 /** What the next direction is made of: all parameters in one vector. */
@@ -52,4 +53,66 @@ export function directionOf(gradient: Tensor, pairs: History['pairs'], scale: nu
     q = q.add(times(s, weight - dot(y, q) * inverse));
   });
   return q;
+}
+
+/** As tensors of a state: numbers are of f64, and can be read at once. */
+export function savedHistory(history: History): Record<string, Tensor> {
+  const { iterations, rate, scale, direction, gradient, pairs } = history;
+  const number = (x: number): Tensor => scalar(x, 'f64', getBackend('js'));
+  const tensors: Record<string, Tensor> = {
+    iterations: number(iterations),
+    rate: number(rate),
+    scale: number(scale),
+    direction: direction.detach(),
+    gradient: gradient.detach(),
+  };
+  pairs.forEach(({ y, s, inverse }, k) => {
+    tensors[`y.${k}`] = y.detach();
+    tensors[`s.${k}`] = s.detach();
+    tensors[`inverse.${k}`] = number(inverse);
+  });
+  return tensors;
+}
+
+/**
+ * The history in saved tensors; null where there are none, and where something is wrong with them, which goes to `problems`.
+ * @param size of all parameters together
+ */
+export function readHistory(
+  tensors: StateTensors,
+  size: number,
+  dtype: DType,
+  problems: string[],
+): History | null {
+  const given = Object.keys(tensors);
+  if (given.length === 0) return null;
+  const count = given.filter((name) => name.startsWith('y.')).length;
+  const each = Array.from({ length: count }, (_, k) => k);
+  const vectors = ['direction', 'gradient', ...each.flatMap((k) => [`y.${k}`, `s.${k}`])];
+  const numbers = ['iterations', 'rate', 'scale', ...each.map((k) => `inverse.${k}`)];
+  const wanted = [...numbers, ...vectors];
+  const missing = wanted.filter((name) => !Object.hasOwn(tensors, name));
+  const unexpected = given.filter((name) => !wanted.includes(name));
+  const misfits = wanted.filter((name) => {
+    if (missing.includes(name)) return false;
+    const { shape, dtype: own, size: found } = tensors[name]!;
+    return numbers.includes(name) ? found !== 1 : shape.length !== 1 || found !== size || own !== dtype;
+  });
+  if (missing.length > 0) problems.push(`missing ${missing.join(', ')}`);
+  if (unexpected.length > 0) problems.push(`unexpected ${unexpected.join(', ')}`);
+  for (const name of misfits) {
+    const { shape, dtype: own } = tensors[name]!;
+    problems.push(`${name} is [${shape.join(', ')}] ${own}, the parameters together [${size}] ${dtype}`);
+  }
+  if (missing.length > 0 || misfits.length > 0) return null;
+  const number = (name: string): number => tensors[name]!.itemSync();
+  const vector = (name: string): Tensor => tensors[name]!.detach();
+  return {
+    iterations: number('iterations'),
+    rate: number('rate'),
+    scale: number('scale'),
+    direction: vector('direction'),
+    gradient: vector('gradient'),
+    pairs: each.map((k) => ({ y: vector(`y.${k}`), s: vector(`s.${k}`), inverse: number(`inverse.${k}`) })),
+  };
 }

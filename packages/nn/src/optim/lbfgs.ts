@@ -3,11 +3,9 @@ import { noGrad, enableGrad } from '@infinigrad/autograd';
 import {
   computeDType,
   concat,
-  getBackend,
   pin,
   promote,
   retire,
-  scalar,
   scope,
   NumericError,
   ShapeError,
@@ -18,11 +16,20 @@ import {
 } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
 import type { GroupSettings, OptimizerParameters } from './groups.ts';
-import { directionOf, dot, nextPairs, tensorsOf, type History } from './lbfgs-history.ts';
-import { Optimizer, type OptimizerState, type Updated } from './optimizer.ts';
+import {
+  directionOf,
+  dot,
+  nextPairs,
+  readHistory,
+  savedHistory,
+  tensorsOf,
+  type History,
+} from './lbfgs-history.ts';
+import { Optimizer } from './optimizer.ts';
 import { notNegative, positive, settingsFrom } from './settings.ts';
 import type { Schedule } from './schedules/schedule.ts';
-import { refuseState, type StateSlots } from './states.ts';
+import { refuseState, type OptimizerState, type StateSlots } from './states.ts';
+import type { Updated } from './update.ts';
 import { times } from './wide.ts';
 import { strongWolfe, type LinePoint } from './wolfe.ts';
 
@@ -246,70 +253,18 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
   /** `iterations`, `rate`, `scale`, `direction`, `gradient`, and `y.<k>` and `s.<k>`, all parameters in one vector each. */
   override stateDict(): OptimizerState {
     const { stepCount: step } = this;
-    const history = this.#history;
-    if (!history) return { step, tensors: {} };
-    const { iterations, rate, scale, direction, gradient, pairs } = history;
-    const number = (x: number): Tensor => scalar(x, 'f64', getBackend('js'));
-    const tensors: Record<string, Tensor> = {
-      iterations: number(iterations),
-      rate: number(rate),
-      scale: number(scale),
-      direction: direction.detach(),
-      gradient: gradient.detach(),
-    };
-    pairs.forEach(({ y, s, inverse }, k) => {
-      tensors[`y.${k}`] = y.detach();
-      tensors[`s.${k}`] = s.detach();
-      tensors[`inverse.${k}`] = number(inverse);
-    });
-    return { step, tensors };
+    return { step, tensors: this.#history ? savedHistory(this.#history) : {} };
   }
 
   /** @throws ValueError that lists what is missing, unexpected or does not fit; nothing is then changed */
   override loadStateDict({ step, tensors }: OptimizerState): void {
     const problems: string[] = [];
     if (!Number.isInteger(step) || step < 0) problems.push(`step ${step} is not an integer ≥ 0`);
-    const given = Object.keys(tensors);
-    const count = given.filter((name) => name.startsWith('y.')).length;
-    const each = Array.from({ length: count }, (_, k) => k);
-    const vectors = ['direction', 'gradient', ...each.flatMap((k) => [`y.${k}`, `s.${k}`])];
-    const numbers = ['iterations', 'rate', 'scale', ...each.map((k) => `inverse.${k}`)];
-    const wanted = given.length === 0 ? [] : [...numbers, ...vectors];
-    const missing = wanted.filter((name) => !Object.hasOwn(tensors, name));
-    const unexpected = given.filter((name) => !wanted.includes(name));
-    if (missing.length > 0) problems.push(`missing ${missing.join(', ')}`);
-    if (unexpected.length > 0) problems.push(`unexpected ${unexpected.join(', ')}`);
     const size = this.parameters.reduce((total, parameter) => total + parameter.size, 0);
-    for (const name of wanted.filter((name) => !missing.includes(name))) {
-      const { shape, dtype, size: found } = tensors[name]!;
-      const fits = numbers.includes(name)
-        ? found === 1
-        : shape.length === 1 && found === size && dtype === this.#dtype();
-      if (!fits)
-        problems.push(
-          `${name} is [${shape.join(', ')}] ${dtype}, the parameters together [${size}] ${this.#dtype()}`,
-        );
-    }
+    const history = readHistory(tensors, size, this.#dtype(), problems);
     refuseState('LBFGS.loadStateDict', problems);
-    const number = (name: string): number => tensors[name]!.itemSync();
-    const vector = (name: string): Tensor => tensors[name]!.detach();
     this.stepCount = step;
     this.lastGradNorm = null;
-    this.#keep(
-      wanted.length === 0
-        ? null
-        : {
-            iterations: number('iterations'),
-            rate: number('rate'),
-            scale: number('scale'),
-            direction: vector('direction'),
-            gradient: vector('gradient'),
-            pairs: each.map((k) => ({
-              y: vector(`y.${k}`),
-              s: vector(`s.${k}`),
-              inverse: number(`inverse.${k}`),
-            })),
-          },
-    );
+    this.#keep(history);
   }
 }

@@ -3,7 +3,7 @@ import { enableGrad, noGrad } from '@infinigrad/autograd';
 import { NumericError, scope, ShapeError, Tensor, ValueError } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
 import { finiteLater } from './clip.ts';
-import { FollowUp, type FollowUpOptions } from './follow-up.ts';
+import { FollowUp } from './follow-up.ts';
 import { checkClipping, clipping, finiteNorm, type ClippingOptions } from './gradients.ts';
 import {
   placeOf,
@@ -20,45 +20,11 @@ import {
   readStates,
   refuseState,
   type OptimizerState,
-  type StateNumbers,
   type StateSlots,
   type StateTensors,
 } from './states.ts';
+import type { OptimizerOptions, ParameterUpdate, Updated } from './update.ts';
 import { passing } from './wide.ts';
-
-export type { OptimizerState } from './states.ts';
-
-/** Options of every optimizer, for all its groups together. */
-export interface OptimizerOptions extends ClippingOptions, FollowUpOptions {
-  /** Factor of all learning rates at a step, counted from 0. Default 1 throughout. */
-  readonly schedule?: Schedule;
-}
-
-/** One parameter's part of a step. */
-export interface ParameterUpdate<S extends GroupSettings> {
-  readonly parameter: Parameter;
-  /** What the parameter is before the step, in the dtype that is computed with. */
-  readonly value: Tensor;
-  /** In the parameter's dtype. What counts is this times `gradientScale`. */
-  readonly gradient: Tensor;
-  readonly gradientScale: number;
-  readonly group: ResolvedGroup<S>;
-  /** Of the group, schedule included. */
-  readonly learningRate: number;
-  /** Updates this parameter has had, counting this one. */
-  readonly steps: number;
-  readonly state: StateTensors;
-  readonly numbers: StateNumbers;
-}
-
-/** What an update gives. */
-export interface Updated {
-  /** Row-major, of the parameter's shape; it is rounded to the parameter's dtype. */
-  readonly value: Tensor;
-  readonly state: StateTensors;
-  /** Default: none. */
-  readonly numbers?: StateNumbers;
-}
 
 export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   /** The class's name, for errors. */

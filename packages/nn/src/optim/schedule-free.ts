@@ -2,9 +2,10 @@
 import { computeDType, ValueError, type Tensor } from '@infinigrad/tensor';
 import type { Parameter } from '../parameter.ts';
 import type { GroupSettings, OptimizerParameters } from './groups.ts';
-import { Optimizer, type OptimizerState, type ParameterUpdate, type Updated } from './optimizer.ts';
+import { Optimizer } from './optimizer.ts';
 import { notNegative, settingsFrom, pairOfFractions, type OptionsOf } from './settings.ts';
-import type { StateSlots } from './states.ts';
+import type { OptimizerState, StateSlots } from './states.ts';
+import type { ParameterUpdate, Updated } from './update.ts';
 import { passing, times, widened } from './wide.ts';
 
 export interface ScheduleFreeSettings extends GroupSettings {

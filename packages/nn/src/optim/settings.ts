@@ -1,7 +1,7 @@
 /** Settings of named optimizers: defaults, what a caller has set, and checks. */
 import { ValueError } from '@infinigrad/tensor';
 import type { Check, GroupSettings } from './groups.ts';
-import type { OptimizerOptions } from './optimizer.ts';
+import type { OptimizerOptions } from './update.ts';
 
 /** What a constructor takes: settings of all groups that do not have their own, and options of the whole. */
 export type OptionsOf<S extends GroupSettings> = OptimizerOptions & Partial<Omit<S, 'frozen'>>;

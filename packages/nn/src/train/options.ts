@@ -1,5 +1,6 @@
 /** What a trainer is told. */
-import type { Key } from '@infinigrad/tensor';
+import { ValueError, type Key } from '@infinigrad/tensor';
+import { checkCount } from '../data/cursor.ts';
 import type { DataSource, Json } from '../data/source.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Module } from '../module.ts';
@@ -52,6 +53,24 @@ export interface TrainerOptions<M extends Module, B> {
   readonly run?: Json;
   /** Milliseconds, for the time that steps take. Default performance.now. */
   readonly now?: () => number;
+}
+
+/** @throws ValueError for settings out of range, and those that make no sense together */
+export function checkOptions<M extends Module, B>(options: TrainerOptions<M, B>): void {
+  const op = 'Trainer';
+  const { steps, epochs, accumulate, logEvery, saveEvery, evaluation } = options;
+  if ((steps === undefined) === (epochs === undefined))
+    throw new ValueError(op, 'needs either steps or epochs');
+  if (epochs !== undefined && typeof options.data === 'function')
+    throw new ValueError(op, 'batches that are made from the step have no epochs', {
+      hint: 'say how many steps',
+    });
+  const counts = { steps, epochs, accumulate, logEvery, saveEvery, 'evaluation.every': evaluation?.every };
+  for (const [name, value] of Object.entries(counts)) if (value !== undefined) checkCount(op, name, value);
+  if (saveEvery !== undefined && !options.checkpoints)
+    throw new ValueError(op, 'saveEvery needs checkpoints to save to');
+  if ((options.keepBest || options.monitor) && !evaluation)
+    throw new ValueError(op, `${options.keepBest ? 'keepBest' : 'monitor'} needs an evaluation`);
 }
 
 export interface FitResult {

@@ -1,6 +1,5 @@
 /** The training loop: steps, logs, evaluations, the best model, checkpoints, and a state that a run goes on from to the bit. */
 import { NumericError, ValueError, type Key, type Tensor } from '@infinigrad/tensor';
-import { checkCount } from '../data/cursor.ts';
 import type { Module } from '../module.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import { Batches } from './batches.ts';
@@ -15,7 +14,7 @@ import {
 } from './events.ts';
 import { readValues } from './log-values.ts';
 import { Monitor } from './monitor.ts';
-import type { FitResult, TrainerOptions } from './options.ts';
+import { checkOptions, type FitResult, type TrainerOptions } from './options.ts';
 import { checkMeta, partOf, prefixed, type TrainerState } from './state.ts';
 import { trainStep, type TrainStepResult } from './step.ts';
 import { Turns } from './turns.ts';
@@ -53,24 +52,11 @@ export class Trainer<M extends Module, B> {
 
   /** @throws ValueError for settings out of range */
   constructor(options: TrainerOptions<M, B>) {
-    const op = 'Trainer';
-    const { steps, epochs, accumulate = 1, logEvery = 10, saveEvery, evaluation } = options;
-    if ((steps === undefined) === (epochs === undefined))
-      throw new ValueError(op, 'needs either steps or epochs');
-    if (epochs !== undefined && typeof options.data === 'function')
-      throw new ValueError(op, 'batches that are made from the step have no epochs', {
-        hint: 'say how many steps',
-      });
-    const counts = { steps, epochs, accumulate, logEvery, saveEvery, 'evaluation.every': evaluation?.every };
-    for (const [name, value] of Object.entries(counts)) if (value !== undefined) checkCount(op, name, value);
-    if (saveEvery !== undefined && !options.checkpoints)
-      throw new ValueError(op, 'saveEvery needs checkpoints to save to');
-    if ((options.keepBest || options.monitor) && !evaluation)
-      throw new ValueError(op, `${options.keepBest ? 'keepBest' : 'monitor'} needs an evaluation`);
+    checkOptions(options);
     this.model = options.model;
     this.optimizer = options.optimizer;
     this.#options = options;
-    this.#batches = new Batches(options.data, accumulate);
+    this.#batches = new Batches(options.data, options.accumulate ?? 1);
     this.#monitor = new Monitor(options.monitor);
     this.#now = options.now ?? (() => performance.now());
   }
