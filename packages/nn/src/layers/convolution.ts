@@ -124,6 +124,10 @@ abstract class Convolution extends Module {
 
 type Widths = readonly [before: number, after: number];
 
+/** The methods of tensors for so many spatial axes. */
+const convolutions = [null, 'conv1d', 'conv2d', 'conv3d'] as const;
+const transposes = [null, 'convTranspose1d', 'convTranspose2d', 'convTranspose3d'] as const;
+
 abstract class Conv extends Convolution {
   readonly padding: readonly number[] | 'same' | 'valid';
   readonly paddingMode: NonNullable<ConvOptions['paddingMode']>;
@@ -163,18 +167,14 @@ abstract class Conv extends Convolution {
     });
   }
 
-  /** x, framed unless with zeros, and what is left to be done with it. */
-  protected prepared(
-    x: Tensor,
-  ): [x: Tensor, options: typeof this.shared & { readonly padding: readonly Widths[] }] {
+  /** @throws ShapeError for another number of channels or axes, or where the kernel does not fit */
+  forward(x: Tensor): Tensor {
     this.check(x);
-    const { paddingMode, frame, shared } = this;
-    if (paddingMode === 'zeros') return [x, { ...shared, padding: frame }];
+    const { paddingMode, frame, shared, weight } = this;
+    const convolve = convolutions[frame.length]!;
+    if (paddingMode === 'zeros') return x[convolve](weight, { ...shared, padding: frame });
     const none = Array.from({ length: x.rank - frame.length }, (): Widths => [0, 0]);
-    return [
-      x.padWith(paddingMode, [...none, ...frame]),
-      { ...shared, padding: frame.map((): Widths => [0, 0]) },
-    ];
+    return x.padWith(paddingMode, [...none, ...frame])[convolve](weight, { ...shared, padding: 0 });
   }
 }
 
@@ -183,12 +183,6 @@ export class Conv1d extends Conv {
   constructor(inChannels: number, outChannels: number, kernelSize: PerAxis, options: ConvOptions) {
     super('Conv1d', 1, inChannels, outChannels, kernelSize, options);
   }
-
-  /** @throws ShapeError for another number of channels or axes, or where the kernel does not fit */
-  forward(x: Tensor): Tensor {
-    const [framed, options] = this.prepared(x);
-    return framed.conv1d(this.weight, options);
-  }
 }
 
 /** Convolution of [batch, inChannels, H, W] into [batch, outChannels, H′, W′]. */
@@ -196,24 +190,12 @@ export class Conv2d extends Conv {
   constructor(inChannels: number, outChannels: number, kernelSize: PerAxis, options: ConvOptions) {
     super('Conv2d', 2, inChannels, outChannels, kernelSize, options);
   }
-
-  /** @throws ShapeError for another number of channels or axes, or where the kernel does not fit */
-  forward(x: Tensor): Tensor {
-    const [framed, options] = this.prepared(x);
-    return framed.conv2d(this.weight, options);
-  }
 }
 
 /** Convolution of [batch, inChannels, D, H, W] into [batch, outChannels, D′, H′, W′]. */
 export class Conv3d extends Conv {
   constructor(inChannels: number, outChannels: number, kernelSize: PerAxis, options: ConvOptions) {
     super('Conv3d', 3, inChannels, outChannels, kernelSize, options);
-  }
-
-  /** @throws ShapeError for another number of channels or axes, or where the kernel does not fit */
-  forward(x: Tensor): Tensor {
-    const [framed, options] = this.prepared(x);
-    return framed.conv3d(this.weight, options);
   }
 }
 
@@ -241,9 +223,11 @@ abstract class ConvTranspose extends Convolution {
     });
   }
 
-  protected get options() {
-    const { padding, outputPadding } = this;
-    return { ...this.shared, padding, outputPadding };
+  /** @throws ShapeError for another number of channels or axes, or where nothing is left */
+  forward(x: Tensor): Tensor {
+    this.check(x);
+    const { shared, weight, padding, outputPadding } = this;
+    return x[transposes[padding.length]!](weight, { ...shared, padding, outputPadding });
   }
 }
 
@@ -252,12 +236,6 @@ export class ConvTranspose1d extends ConvTranspose {
   constructor(inChannels: number, outChannels: number, kernelSize: PerAxis, options: ConvTransposeOptions) {
     super('ConvTranspose1d', 1, inChannels, outChannels, kernelSize, options);
   }
-
-  /** @throws ShapeError for another number of channels or axes, or where nothing is left */
-  forward(x: Tensor): Tensor {
-    this.check(x);
-    return x.convTranspose1d(this.weight, this.options);
-  }
 }
 
 /** As `ConvTranspose1d`, over two spatial axes. */
@@ -265,23 +243,11 @@ export class ConvTranspose2d extends ConvTranspose {
   constructor(inChannels: number, outChannels: number, kernelSize: PerAxis, options: ConvTransposeOptions) {
     super('ConvTranspose2d', 2, inChannels, outChannels, kernelSize, options);
   }
-
-  /** @throws ShapeError for another number of channels or axes, or where nothing is left */
-  forward(x: Tensor): Tensor {
-    this.check(x);
-    return x.convTranspose2d(this.weight, this.options);
-  }
 }
 
 /** As `ConvTranspose1d`, over three spatial axes. */
 export class ConvTranspose3d extends ConvTranspose {
   constructor(inChannels: number, outChannels: number, kernelSize: PerAxis, options: ConvTransposeOptions) {
     super('ConvTranspose3d', 3, inChannels, outChannels, kernelSize, options);
-  }
-
-  /** @throws ShapeError for another number of channels or axes, or where nothing is left */
-  forward(x: Tensor): Tensor {
-    this.check(x);
-    return x.convTranspose3d(this.weight, this.options);
   }
 }

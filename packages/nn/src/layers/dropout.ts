@@ -1,5 +1,5 @@
 /** Dropout in its forms: of elements, channels, whole examples; and the one that keeps mean and variance. */
-import { ShapeError, ValueError, type Key, type Shape, type Tensor } from '@infinigrad/tensor';
+import { ShapeError, ValueError, type Key, type Tensor } from '@infinigrad/tensor';
 import { Module } from '../module.ts';
 
 /** What the forms share: a probability, a key in training, nothing in evaluation. */
@@ -23,10 +23,16 @@ abstract class Dropping extends Module {
     });
   }
 
-  /** x where what a key draws is kept, scaled by 1/(1 - p), else 0. One draw for all elements that share a place in `shape`. */
-  protected drop(x: Tensor, key: Key, shape: Shape): Tensor {
+  /**
+   * x where what a key draws is kept, scaled by 1/(1 - p), else 0.
+   * @param axes so many of the first are drawn over; elements that differ in others alone share a draw
+   */
+  protected drop(layer: string, x: Tensor, key: Key | undefined, axes: number): Tensor {
+    const own = this.keyFor(layer, x, key);
+    if (!own) return x;
     const { p } = this;
-    return key.bernoulli(1 - p, shape).where(p === 1 ? x : x.mul(1 / (1 - p)), 0);
+    const shape = x.shape.map((n, i) => (i < axes ? n : 1));
+    return own.bernoulli(1 - p, shape).where(p === 1 ? x : x.mul(1 / (1 - p)), 0);
   }
 }
 
@@ -41,8 +47,7 @@ export class Dropout extends Dropping {
    * @throws ValueError where there is no key in training with p > 0
    */
   forward(x: Tensor, key?: Key): Tensor {
-    const own = this.keyFor('Dropout', x, key);
-    return own ? this.drop(x, own, x.shape) : x;
+    return this.drop('Dropout', x, key, x.rank);
   }
 }
 
@@ -59,14 +64,7 @@ export class ChannelDropout extends Dropping {
    */
   forward(x: Tensor, key?: Key): Tensor {
     if (x.rank < 2) throw new ShapeError('ChannelDropout', 'needs [batch, channels, …]', { operands: [x] });
-    const own = this.keyFor('ChannelDropout', x, key);
-    return own
-      ? this.drop(
-          x,
-          own,
-          x.shape.map((n, i) => (i < 2 ? n : 1)),
-        )
-      : x;
+    return this.drop('ChannelDropout', x, key, 2);
   }
 }
 
@@ -83,14 +81,7 @@ export class DropPath extends Dropping {
    */
   forward(x: Tensor, key?: Key): Tensor {
     if (x.rank < 1) throw new ShapeError('DropPath', 'needs [batch, …]', { operands: [x] });
-    const own = this.keyFor('DropPath', x, key);
-    return own
-      ? this.drop(
-          x,
-          own,
-          x.shape.map((n, i) => (i < 1 ? n : 1)),
-        )
-      : x;
+    return this.drop('DropPath', x, key, 1);
   }
 }
 

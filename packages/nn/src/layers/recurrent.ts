@@ -16,13 +16,28 @@ export interface RecurrentResult<State> {
   readonly state: State;
 }
 
+/** What gives its state, and remembers nothing else. */
+abstract class OfOneState extends RecurrentNetwork {
+  /**
+   * @param x [batch, T, inputSize] (batchFirst), or [T, inputSize] for one sequence, whose states are [layers · directions, hiddenSize]
+   * @throws ShapeError, DTypeError for inputs, states and masks that do not fit
+   */
+  forward(x: Tensor, { initialState, ...call }: RecurrentCall<Tensor> = {}): RecurrentResult<Tensor> {
+    const { output, state } = this.run(x, 1, {
+      ...call,
+      ...(initialState && { initialState: [initialState] }),
+    });
+    return { output, state: state[0]! };
+  }
+}
+
 export interface RNNOptions extends RecurrentOptions {
   /** Default tanh. */
   readonly nonlinearity?: 'tanh' | 'relu';
 }
 
 /** h′ = tanh(W_ih x + b_ih + W_hh h + b_hh). */
-export class RNN extends RecurrentNetwork {
+export class RNN extends OfOneState {
   readonly nonlinearity: 'tanh' | 'relu';
 
   /** @throws ValueError for sizes that are none and another nonlinearity */
@@ -34,18 +49,6 @@ export class RNN extends RecurrentNetwork {
     this.nonlinearity = nonlinearity;
   }
 
-  /**
-   * @param x [batch, T, inputSize] (batchFirst), or [T, inputSize] for one sequence, whose states are [layers · directions, hiddenSize]
-   * @throws ShapeError, DTypeError for inputs, states and masks that do not fit
-   */
-  forward(x: Tensor, { initialState, ...call }: RecurrentCall<Tensor> = {}): RecurrentResult<Tensor> {
-    const { output, state } = this.run(x, 1, {
-      ...call,
-      ...(initialState && { initialState: [initialState] }),
-    });
-    return { output, state: state[0]! };
-  }
-
   protected override step(input: Tensor, [h]: readonly Tensor[], w: CellWeights): Tensor[] {
     const sum = input.add(affine(h!, w.weightHh, w.biasHh));
     return [this.nonlinearity === 'relu' ? sum.relu() : sum.tanh()];
@@ -53,22 +56,10 @@ export class RNN extends RecurrentNetwork {
 }
 
 /** Gated recurrent units (arXiv 1406.1078, in the form of cuDNN, which is PyTorch's). Gates in the order r, z, n. */
-export class GRU extends RecurrentNetwork {
+export class GRU extends OfOneState {
   /** @throws ValueError for sizes that are none */
   constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions) {
     super('GRU', 3, inputSize, hiddenSize, options);
-  }
-
-  /**
-   * @param x [batch, T, inputSize] (batchFirst), or [T, inputSize] for one sequence, whose states are [layers · directions, hiddenSize]
-   * @throws ShapeError, DTypeError for inputs, states and masks that do not fit
-   */
-  forward(x: Tensor, { initialState, ...call }: RecurrentCall<Tensor> = {}): RecurrentResult<Tensor> {
-    const { output, state } = this.run(x, 1, {
-      ...call,
-      ...(initialState && { initialState: [initialState] }),
-    });
-    return { output, state: state[0]! };
   }
 
   // n = tanh(W_in x + b_in + r (W_hn h + b_hn)),  h′ = (1 - z) n + z h
