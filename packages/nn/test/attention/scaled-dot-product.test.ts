@@ -7,14 +7,10 @@ import {
   windowMask,
   type AttentionOptions,
 } from '@infinigrad/nn';
-import { DTypeError, fromData, Key, ShapeError, ValueError, zeros, type Tensor } from '@infinigrad/tensor';
+import { DTypeError, Key, ShapeError, ValueError, zeros, type Tensor } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
 import { dot, expectCase, expectNumbers, fixture, lines, numbers, sum, type Case } from '../support.ts';
-
-const dtype = 'f64' as const;
-const normal = (shape: number[], seed: number): Tensor => new Key(seed).normal(shape, { dtype });
-const bools = (values: readonly boolean[], shape: readonly number[]): Tensor =>
-  fromData(Uint8Array.from(values, Number), shape, { dtype: 'bool' });
+import { bools, dtype, normal } from './support.ts';
 
 interface Setting {
   readonly options: AttentionOptions;

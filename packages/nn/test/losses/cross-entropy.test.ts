@@ -15,11 +15,8 @@ import {
 } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
 import { expectNumbers, lines, numbers, sum } from '../support.ts';
+import { dtype, integers, reductions } from './support.ts';
 
-const dtype = 'f64' as const;
-const reductions = ['mean', 'sum', 'none'] as const;
-const integers = (values: readonly number[], shape: readonly number[] = [values.length]): Tensor =>
-  fromData(Int32Array.from(values), shape);
 const f64 = (values: Parameters<typeof tensor>[0]): Tensor => tensor(values, { dtype });
 
 /** log softmax of one line. */

@@ -1,7 +1,6 @@
-/** A step of weighted parts is the step of the whole; nothing changes where one fails; storage of 16 bits. */
+/** A step of weighted parts is the step of the whole; nothing changes where one fails. */
 import {
   AdamW,
-  crossEntropy,
   evaluate,
   Linear,
   MixedPrecision,
@@ -23,21 +22,10 @@ import {
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { expectNumbers, numbers } from '../support.ts';
+import { regression, rowsOf, squares } from './regression.ts';
 import { laterBackend, lossOf, Network, samples, valuesOf, type Batch } from './support.ts';
 
-const dtype = 'f64' as const;
 afterEach(() => setBackend('wasm'));
-
-/** A linear model and rows for it, in f64. */
-function regression(rows = 12): { model: Linear; x: Tensor; y: Tensor } {
-  return {
-    model: new Linear(3, 2, { key: new Key(1), dtype }),
-    x: new Key(2).normal([rows, 3], { dtype }),
-    y: new Key(3).normal([rows, 2], { dtype }),
-  };
-}
-const squares: LossFunction<Linear, Batch> = (m, { x, y }) => mseLoss(m.forward(x), y);
-const rowsOf = ({ x }: Batch): number => x.shape[0]!;
 
 describe('trainStep', () => {
   test('of one batch is minimize, to the bit', () => {
@@ -194,153 +182,6 @@ describe('trainStep', () => {
     );
     expectNumbers(losses, expected, 1e-6);
     expect(new Set(losses).size).toBe(3);
-  });
-});
-
-describe('MixedPrecision', () => {
-  test.each(['bf16', 'f16'] as const)('computes in %s with parameters that stay f32, and learns', (kind) => {
-    const precision = new MixedPrecision({ dtype: kind });
-    const model = new Network(0);
-    const optimizer = new AdamW(model.parameters(), { learningRate: 0.02 });
-    const data = samples();
-    const seen = new Set<string>();
-    const lossLow: LossFunction<Network, Batch> = (m, { x, y }, { lower, key }) => {
-      seen.add(m.first.weight.dtype);
-      const logits = m.forward(lower(x), key);
-      seen.add(logits.dtype);
-      return crossEntropy(logits.cast('f32'), y);
-    };
-    const losses = Array.from({ length: 20 }, () => {
-      const { loss, skipped } = trainStep(model, optimizer, lossLow, [data], { precision, key: new Key(1) });
-      expect(skipped).toBe(false);
-      return loss.itemSync();
-    });
-    expect([...seen]).toEqual([kind]);
-    expect(model.parameters().every((p) => p.dtype === 'f32')).toBe(true);
-    expect(losses.at(-1)!).toBeLessThan(0.7 * losses[0]!);
-    // The masters hold more than 16 bits do.
-    const first = numbers(model.first.weight);
-    expect(first).not.toEqual(numbers(model.first.weight.cast(kind)));
-  });
-  test('a loss scale of a power of two changes nothing where all gradients are in range', () => {
-    const run = (lossScale: number): number[][] => {
-      const { model, x, y } = regression();
-      const optimizer = new SGD(model.parameters(), { learningRate: 0.1, maxGradNorm: 1 });
-      const precision = new MixedPrecision({ dtype: 'bf16', lossScale, except: () => true });
-      for (let i = 0; i < 3; i++)
-        trainStep(
-          model,
-          optimizer,
-          squares,
-          [
-            { x, y },
-            { x, y },
-          ],
-          { precision },
-        );
-      return valuesOf(model);
-    };
-    expect(run(2 ** 12)).toEqual(run(1));
-  });
-  test('small gradients survive f16 with a scale, and are lost without', () => {
-    const gradients = (lossScale: number): number => {
-      const model = new Linear(1, 1, { key: new Key(0), bias: false });
-      const before = model.weight.itemSync();
-      const precision = new MixedPrecision({ dtype: 'f16', lossScale });
-      const tiny: LossFunction<Linear, Tensor> = (m, x) => m.forward(x).cast('f32').mul(2e-9).sum();
-      trainStep(
-        model,
-        new SGD([model.weight], { learningRate: 1e6 }),
-        tiny,
-        [tensor([[1]], { dtype: 'f16' })],
-        { precision },
-      );
-      return model.weight.itemSync() - before;
-    };
-    expect(gradients(1)).toBe(0);
-    expect(gradients(2 ** 15)).toBeCloseTo(-2e-3, 5);
-  });
-  test('an overflow halves the scale and skips the step; steps without double it', () => {
-    const precision = new MixedPrecision({ dtype: 'f16', lossScale: 2 ** 15, growthInterval: 3 });
-    const model = new Linear(1, 1, { key: new Key(0), bias: false });
-    const optimizer = new SGD([model.weight], { learningRate: 0 });
-    const steep: LossFunction<Linear, Tensor> = (m, x) => m.forward(x).cast('f32').mul(8).sum();
-    const x = tensor([[1]], { dtype: 'f16' });
-    const scales = Array.from({ length: 9 }, () => {
-      const { skipped } = trainStep(model, optimizer, steep, [x], { precision });
-      return [precision.scale, skipped];
-    });
-    // 8 · 2¹³ = 65536 is the first that f16 does not hold.
-    expect(scales).toEqual([
-      [2 ** 14, true],
-      [2 ** 13, true],
-      [2 ** 12, true],
-      [2 ** 12, false],
-      [2 ** 12, false],
-      [2 ** 13, false],
-      [2 ** 12, true],
-      [2 ** 12, false],
-      [2 ** 12, false],
-    ]);
-    expect(optimizer.stepCount).toBe(5);
-    const other = new MixedPrecision({ dtype: 'f16' });
-    other.load(JSON.parse(JSON.stringify(precision.state())));
-    expect(other.state()).toEqual(precision.state());
-  });
-  test('what overflows without a scale is an error', () => {
-    const precision = new MixedPrecision({ dtype: 'f16', lossScale: 1 });
-    const model = new Linear(1, 1, { key: new Key(0), bias: false });
-    const endless: LossFunction<Linear, Tensor> = (m, x) => m.forward(x).cast('f32').mul(1e6).sum();
-    expect(() =>
-      trainStep(
-        model,
-        new SGD([model.weight], { learningRate: 1 }),
-        endless,
-        [tensor([[1]], { dtype: 'f16' })],
-        { precision },
-      ),
-    ).toThrow(/the norm of the gradients is (Infinity|NaN)/);
-  });
-});
-
-describe('evaluate', () => {
-  const data = (sizes: readonly number[]): Batch[] => {
-    const { x, y } = regression(12);
-    let at = 0;
-    return sizes.map((size) => {
-      at += size;
-      return { x: x.narrow(0, at - size, size), y: y.narrow(0, at - size, size) };
-    });
-  };
-  test('is the weighted mean over all batches, and leaves the model as it was', async () => {
-    const { model } = regression();
-    model.train();
-    const lossAndSize: LossFunction<Linear, Batch> = (m, b, context) => {
-      expect([m.training, context.training, context.lower(b.x) === b.x]).toEqual([false, false, true]);
-      return { loss: squares(m, b, context) as Tensor, metrics: { size: b.x.abs().mean() } };
-    };
-    const whole = await evaluate(model, lossAndSize, data([12]));
-    const parts = await evaluate(model, lossAndSize, data([5, 4, 3]), { weight: rowsOf });
-    expect(Object.keys(parts)).toEqual(['loss', 'size']);
-    expectNumbers(Object.values(parts), Object.values(whole));
-    expect(model.training).toBe(true);
-    const [first] = [await evaluate(model, squares, data([5, 7]), { limit: 1 })];
-    expectNumbers([first.loss], [(await evaluate(model, squares, data([5]))).loss]);
-  });
-  test('restores modes that differ, also after an error', async () => {
-    const model = new Network();
-    model.drop.training = false;
-    const bad: LossFunction<Network, Batch> = () => {
-      throw new Error('no');
-    };
-    await expect(evaluate(model, bad, [samples()])).rejects.toThrow('no');
-    expect([model.training, model.drop.training, model.norm.training]).toEqual([true, false, true]);
-  });
-  test('changes no buffers, and needs no key', async () => {
-    const model = new Network();
-    const before = valuesOf(model);
-    await evaluate(model, lossOf, [samples()]);
-    expect(valuesOf(model)).toEqual(before);
   });
 });
 
