@@ -3,15 +3,16 @@ import { bytesPerElement, isHalf, type DType } from '../../dtype.ts';
 import * as ir from '../../ir.ts';
 import { attrsText } from '../../ops/attrs.ts';
 import type { ElementwiseRecord } from '../../ops/record.ts';
-import { broadcastLayout, type Layout } from '../../shape.ts';
+import { broadcastLayout, isContiguous, sizeOf, type Layout } from '../../shape.ts';
 import type { KernelCall } from '../backend.ts';
-import { collapse, isEmpty } from '../js/print.ts';
+import { collapse } from '../js/print.ts';
 import { i32, type ModuleBuilder } from './assembler/index.ts';
 import { eachOuter } from './chunks.ts';
 import type { ConstantPool } from './constants.ts';
 import type { Engine } from './engine.ts';
 import type { WasmBuffer } from './heap.ts';
 import { copyElements } from './indexing/copy.ts';
+import type { Kernel } from './kernels.ts';
 import { keep } from './lanes/lanes.ts';
 import { loadLanes, storeLanes, type Access } from './lanes/memory.ts';
 import { kindOf, printLanes } from './lanes/print.ts';
@@ -36,12 +37,69 @@ function isIdentity(record: ElementwiseRecord, dtype: DType): boolean {
   return (known[dtype] ??= record.define([first], dtype, {}) === first);
 }
 
-export function runElementwise(
+/** Dtypes as digits. */
+const digits: Readonly<Record<DType, number>> = { bool: 0, u8: 1, i32: 2, f16: 3, bf16: 4, f32: 5, f64: 6 };
+/** Inputs whose dtypes and accesses a number has digits for. */
+const mostCoded = 6;
+/** Elements of a row that one call of a kernel takes without being parted. */
+const fewColumns = 8192;
+
+/** The kernel of an op without attributes over one row: by the dtypes, and by which inputs are one for all. */
+const rowKernels = new WeakMap<Engine, Map<string, Map<number, Kernel>>>();
+
+/**
+ * Most calls are of this kind: everything lies row-major and without gaps, or is a single element. Nothing has then to be
+ * worked out.
+ * @returns false where it is of another kind, or must be compiled first
+ */
+function runOneRow(engine: Engine, { op, inputs, output, attrs }: KernelCall, columns: number): boolean {
+  const count = inputs.length;
+  if (columns > fewColumns || count > mostCoded || !isContiguous(output)) return false;
+  for (const _ in attrs) return false;
+  let code = digits[output.dtype];
+  for (let k = 0; k < count; k++) {
+    const x = inputs[k]!;
+    const size = sizeOf(x.shape);
+    if (size !== 1 && (size !== columns || !isContiguous(x))) return false;
+    code = code * 16 + digits[x.dtype] * 2 + (size === 1 ? 1 : 0);
+  }
+  const kernel = rowKernels.get(engine)?.get(op)?.get(code);
+  if (!kernel) return false;
+  const args = [engine.address(output)];
+  for (let k = 0; k < count; k++) args.push(engine.address(inputs[k]!));
+  args.push(1, columns);
+  for (let k = 0; k < count; k++) args.push(0);
+  for (let k = 0; k < count; k++) {
+    const x = inputs[k]!;
+    args.push(sizeOf(x.shape) === 1 ? 0 : bytesPerElement(x.dtype));
+  }
+  kernel(...args);
+  return true;
+}
+
+/** Remembers a kernel for `runOneRow`. */
+function keepRowKernel(
   engine: Engine,
-  { op, inputs, output, attrs }: KernelCall,
-  record: ElementwiseRecord,
+  { op, inputs, output }: KernelCall,
+  accesses: readonly ('unit' | 'same' | 'step')[],
+  kernel: Kernel,
 ): void {
-  if (isEmpty(output)) return;
+  if (inputs.length > mostCoded || accesses.includes('step')) return;
+  const code = inputs.reduce(
+    (all, x, k) => all * 16 + digits[x.dtype] * 2 + (accesses[k] === 'same' ? 1 : 0),
+    digits[output.dtype],
+  );
+  let byOp = rowKernels.get(engine);
+  if (!byOp) rowKernels.set(engine, (byOp = new Map()));
+  let byCode = byOp.get(op);
+  if (!byCode) byOp.set(op, (byCode = new Map()));
+  byCode.set(code, kernel);
+}
+
+export function runElementwise(engine: Engine, call: KernelCall, record: ElementwiseRecord): void {
+  const { op, inputs, output, attrs } = call;
+  const size = sizeOf(output.shape);
+  if (size === 0 || runOneRow(engine, call, size)) return;
   const count = inputs.length;
   const dtype = inputs[count - 1]!.dtype;
   const attributes = attrsText(attrs);
@@ -77,6 +135,7 @@ export function runElementwise(
       (args) => record.define(args, dtype, attrs),
     ),
   )['run']!;
+  if (inner <= 0 && attributes === '') keepRowKernel(engine, call, accesses, kernel);
 
   /** Where so many rows and columns on from some positions the elements of the output and the inputs lie. */
   const at = (positions: readonly number[], rowsOn: number, columnsOn: number): number[] => {

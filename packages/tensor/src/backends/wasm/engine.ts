@@ -83,6 +83,10 @@ export class Engine {
   ): void {
     const lanes = lanesFor(items, cost);
     const piece = Math.max(1, Math.ceil(pieceNanoseconds / Math.max(cost, 1e-3)));
+    if (lanes === 1 && items <= piece) {
+      if (items > 0) kernel(...args(0, items, 0));
+      return;
+    }
     const calls = (lane: number): (readonly number[])[] => {
       const [start, end] = [Math.floor((items * lane) / lanes), Math.floor((items * (lane + 1)) / lanes)];
       const list: (readonly number[])[] = [];

@@ -88,7 +88,10 @@ export class Heap {
   #run = 1;
   #oldest: Home | null = null;
   #newest: Home | null = null;
-  #bytes = new Uint8Array(0);
+  // Null until asked for, and after the memory has grown: it alone grows it, and asking the memory for its buffer is slow.
+  #bytes: Uint8Array | null = null;
+  #words: Int32Array | null = null;
+  #floats: Float32Array | null = null;
   #movedOut = 0;
   #broughtBack = 0;
 
@@ -106,8 +109,16 @@ export class Heap {
 
   /** The whole memory. Goes stale when the memory grows: not to be kept. */
   get bytes(): Uint8Array {
-    if (this.#bytes.buffer !== this.memory.buffer) this.#bytes = new Uint8Array(this.memory.buffer);
-    return this.#bytes;
+    return (this.#bytes ??= new Uint8Array(this.memory.buffer));
+  }
+
+  /** The same in words of 32 bits, and as f32. */
+  get words(): Int32Array {
+    return (this.#words ??= new Int32Array(this.memory.buffer));
+  }
+
+  get floats(): Float32Array {
+    return (this.#floats ??= new Float32Array(this.memory.buffer));
   }
 
   stats(): HeapStats {
@@ -210,6 +221,7 @@ export class Heap {
       return false;
     }
     this.#capacity = target * pageBytes;
+    this.#bytes = this.#words = this.#floats = null;
     return true;
   }
 

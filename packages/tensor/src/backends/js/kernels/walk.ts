@@ -25,7 +25,14 @@ export function positions({ shape, strides, offset }: Layout): Int32Array {
 
 /** The layout without one axis. */
 export function withoutAxis({ shape, strides, offset }: Layout, axis: number): Layout {
-  return { shape: shape.toSpliced(axis, 1), strides: strides.toSpliced(axis, 1), offset };
+  const rest: number[] = [];
+  const steps: number[] = [];
+  for (let i = 0; i < shape.length; i++)
+    if (i !== axis) {
+      rest.push(shape[i]!);
+      steps.push(strides[i]!);
+    }
+  return { shape: rest, strides: steps, offset };
 }
 
 /** The part of a layout from `start` on along an axis, of a given length. */

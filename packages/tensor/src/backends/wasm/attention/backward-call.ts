@@ -123,8 +123,8 @@ function run(engine: Engine, { inputs, output, attrs }: KernelCall): void {
     items: count / records,
     records,
     recordBytes: backwardItem.bytes,
-    write: (words) => {
-      let at = 0;
+    write: (words, first) => {
+      let at = first;
       eachOuter(sizes(apart), only(all, apart), starts, (start) => {
         let flag = 0;
         eachOuter(sizes(together), only(all, together), [...start], (place) => {

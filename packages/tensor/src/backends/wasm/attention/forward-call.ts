@@ -34,10 +34,10 @@ const kernelsOf = (engine: Engine): Kernels =>
 
 /** attention(q, k, v, mask?): see the op's record. */
 export function runAttention(engine: Engine, call: KernelCall): void {
-  withUnitLines(engine, call.inputs, (inputs) => run(engine, { ...call, inputs }));
+  withUnitLines(engine, call.inputs, (inputs) => run(engine, inputs, call));
 }
 
-function run(engine: Engine, { inputs, output, attrs }: KernelCall): void {
+function run(engine: Engine, inputs: readonly BufferView[], { output, attrs }: KernelCall): void {
   const [q, k, v, mask] = inputs as [BufferView, BufferView, BufferView, BufferView?];
   const [keys, dv] = v.shape.slice(-2) as [number, number];
   if (sizeOf(output.shape) === 0) return;
@@ -90,21 +90,21 @@ function run(engine: Engine, { inputs, output, attrs }: KernelCall): void {
     items: sizeOf(lead) * blocks,
     records: 1,
     recordBytes: forwardItem.bytes,
-    write: (words) => {
-      let at = 0;
+    write: (words, start) => {
+      let at = start;
       eachOuter(
         lead,
         [steps.q, steps.k, steps.v, steps.mask, steps.y],
         [q, k, v, mask, output].map((x) => (x ? engine.address(x) : 0)),
         ([pq, pk, pv, pm, py]) => {
-          for (let start = 0; start < rows; start += block) {
-            words[at++] = pq! + start * queries.q;
+          for (let first = 0; first < rows; first += block) {
+            words[at++] = pq! + first * queries.q;
             words[at++] = pk!;
             words[at++] = pv!;
-            words[at++] = pm! + start * queries.mask;
-            words[at++] = py! + start * queries.y;
-            words[at++] = Math.min(block, rows - start);
-            words[at++] = causal ? start + keys - rows + 1 : keys;
+            words[at++] = pm! + first * queries.mask;
+            words[at++] = py! + first * queries.y;
+            words[at++] = Math.min(block, rows - first);
+            words[at++] = causal ? first + keys - rows + 1 : keys;
           }
         },
       );

@@ -17,8 +17,8 @@ export interface Launch<Call extends string> {
   readonly items: number;
   readonly records: number;
   readonly recordBytes: number;
-  /** Writes the records of all items. */
-  readonly write: (words: Int32Array) => void;
+  /** Writes the records of all items, from a place in the heap's words on. */
+  readonly write: (words: Int32Array, at: number) => void;
   /** Nanoseconds for an item, roughly. */
   readonly cost: number;
 }
@@ -34,13 +34,12 @@ export function launch<Call extends string>(
   const scratch = table + padded(items * itemBytes, cacheLine);
   const lanes = Math.min(engine.lanes, items);
   engine.borrow(scratch + lanes * areas.bytes, (pointer) => {
-    const { buffer } = engine.heap.memory;
-    const words = new Int32Array(buffer, pointer, table / 4);
-    call.write(words, 0, values);
-    words.set(areas.places, call.bytes / 4);
-    const numbers = new Float32Array(buffer, pointer, table / 4);
-    for (const name of floats) numbers[call.place(name) / 4] = values[name];
-    write(new Int32Array(buffer, pointer + table, (items * itemBytes) / 4));
+    const { words, floats: numbers } = engine.heap;
+    const at = pointer / 4;
+    call.write(words, at, values);
+    areas.places.forEach((place, i) => (words[at + call.bytes / 4 + i] = place));
+    for (const name of floats) numbers[at + call.place(name) / 4] = values[name];
+    write(words, (pointer + table) / 4);
     engine.overItems(kernel, items, cost, (start, count, lane) => [
       pointer + table + start * itemBytes,
       count * records,

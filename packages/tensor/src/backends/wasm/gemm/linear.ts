@@ -1,25 +1,53 @@
 /** A linear layer: a product with the weights as they lie, and the bias added to what it wrote. */
 import { recordOf } from '../../../ops/table.ts';
 import type { ElementwiseRecord } from '../../../ops/record.ts';
+import { isContiguous, sizeOf } from '../../../shape.ts';
 import type { BufferView, KernelCall } from '../../backend.ts';
 import { runElementwise } from '../elementwise.ts';
 import type { Engine } from '../engine.ts';
 
 const add = recordOf('add') as ElementwiseRecord;
+const none = {};
 
-const turned = ({ shape, strides, ...view }: BufferView): BufferView => ({
-  ...view,
+const turned = ({ buffer, dtype, shape, strides, offset }: BufferView): BufferView => ({
+  buffer,
+  dtype,
   shape: [shape[1]!, shape[0]!],
   strides: [strides[1]!, strides[0]!],
+  offset,
 });
+
+/** All lines without gaps as the rows of one matrix; null where they do not lie like that. */
+function matrix(view: BufferView): BufferView | null {
+  const { buffer, dtype, shape, offset } = view;
+  if (!isContiguous(view)) return null;
+  const columns = shape.at(-1)!;
+  const rows = sizeOf(shape.slice(0, -1));
+  return { buffer, dtype, shape: [rows, columns], strides: [columns, 1], offset };
+}
 
 export function linear(engine: Engine, call: KernelCall): void {
   const [x, weight, bias] = call.inputs as [BufferView, BufferView, BufferView?];
   const { output } = call;
-  // A vector is a row.
-  const row = <V extends BufferView>(view: V): V =>
-    view.shape.length > 1 ? view : { ...view, shape: [1, ...view.shape], strides: [0, ...view.strides] };
-  engine.gemm.run({ ...call, inputs: [row(x), turned(weight)], output: row(output) });
+  const right = turned(weight);
+  const rows = matrix(x);
+  const product = matrix(output)!;
+  if (rows) engine.gemm.multiply(rows, right, product);
+  else engine.gemm.multiply(x.shape.length > 1 ? x : asRow(x), right, x.shape.length > 1 ? output : product);
   if (bias)
-    runElementwise(engine, { ...call, op: 'add', record: add, inputs: [output, bias], attrs: {} }, add);
+    runElementwise(
+      engine,
+      {
+        op: 'add',
+        record: add,
+        inputs: [product, product.shape[0] === 1 ? asRow(bias) : bias],
+        output: product,
+        attrs: none,
+      },
+      add,
+    );
+}
+
+function asRow({ buffer, dtype, shape, strides, offset }: BufferView): BufferView {
+  return { buffer, dtype, shape: [1, shape[0]!], strides: [shape[0]!, strides[0]!], offset };
 }

@@ -74,25 +74,26 @@ export class Gemm {
 
   /** [..., m, k] × [..., k, n] in f32 or f64; leading axes broadcast. */
   run({ inputs, output }: KernelCall): boolean {
-    const [a, b] = inputs as [BufferView, BufferView];
+    this.multiply(inputs[0]!, inputs[1]!, output);
+    return true;
+  }
+
+  /** As `run` has it. */
+  multiply(a: BufferView, b: BufferView, output: BufferView): void {
     const size = sizeOf(output.shape);
-    if (size === 0) return true;
+    if (size === 0) return;
     const p = firstProduct(a, b, output);
     if (p.inner === 0) {
       const { buffer, dtype, offset } = output;
       const { heap } = this.#engine.kernels;
       arrayOver(heap, buffer as WasmBuffer, dtype).fill(0, offset, offset + size);
-      return true;
+      return;
     }
-    if (output.shape.length === 2) {
-      this.#multiply(p, single);
-      return true;
-    }
+    if (output.shape.length === 2) return this.#multiply(p, single);
     const axes = batchAxes(a, b, output, p.bytes);
     if (axes.length > 0 && foldRows(p, axes.at(-1)!)) axes.pop();
     const batch = axes.pop() ?? single;
     this.#overAxes(p, axes, 0, batch);
-    return true;
   }
 
   #overAxes(p: Product, axes: readonly Batch[], axis: number, batch: Batch): void {

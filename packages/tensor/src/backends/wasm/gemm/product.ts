@@ -35,7 +35,8 @@ export const single: Batch = { count: 1, a: 0, b: 0, c: 0 };
 export function firstProduct(a: BufferView, b: BufferView, output: BufferView): Product {
   const dtype = output.dtype as Float;
   const bytes = bytesPerElement(dtype);
-  const [rankA, rankB] = [a.shape.length, b.shape.length];
+  const rankA = a.shape.length;
+  const rankB = b.shape.length;
   const rows = a.shape[rankA - 2]!;
   const inner = a.shape[rankA - 1]!;
   const columns = b.shape[rankB - 1]!;

@@ -1,5 +1,6 @@
 /** Finds out how the lines of a call lie, and runs a kernel over them in pieces. */
 import { bytesPerElement } from '../../../dtype.ts';
+import { sizeOf } from '../../../shape.ts';
 import type { BufferView } from '../../backend.ts';
 import { collapse } from '../../js/print.ts';
 import { withoutAxis } from '../../js/kernels/walk.ts';
@@ -57,9 +58,13 @@ export interface LineRun {
 /** Lines that one call of a `down` kernel takes at least, so that pieces of work meet at whole cache lines. */
 const linesAtOnce = 16;
 
+/** Elements of a single line that one call takes. */
+const fewElements = 8192;
+
 /** Runs a kernel of `LineCode` over all lines. */
 export function runLines(engine: Engine, run: LineRun): void {
   const { axis, operands } = run;
+  if (runOneLine(engine, run)) return;
   const arranged = arrange(operands, axis, linesAtOnce);
   if (arranged) return runArranged(engine, run, arranged);
   // Row-major copies of the inputs lie as the output does.
@@ -70,12 +75,30 @@ export function runLines(engine: Engine, run: LineRun): void {
   });
 }
 
+/** A single line without gaps needs no arranging. @returns false where it is not that */
+function runOneLine(engine: Engine, { axis, operands, kernel, extras, memory }: LineRun): boolean {
+  const { shape } = operands[0]!.view;
+  const n = shape[axis]!;
+  if (memory || operands[0]!.kind === 'line' || n === 0 || n > fewElements || sizeOf(shape) !== n)
+    return false;
+  const args = [n, 1];
+  for (let k = 0; k < operands.length; k++) {
+    const { view, kind } = operands[k]!;
+    if (kind === 'elements' && n > 1 && view.strides[axis] !== 1) return false;
+    args.push(engine.address(view), 0);
+  }
+  if (extras) for (let k = 0; k < extras.length; k++) args.push(extras[k]!);
+  kernel('along')(...args);
+  return true;
+}
+
 /** Calls `body` with the views, those that do not lie row-major without gaps replaced by copies that do. */
 export function withRowMajors(
   engine: Engine,
   views: readonly BufferView[],
   body: (views: readonly BufferView[]) => void,
 ): void {
+  if (views.length === 0) return body(views);
   const next = (done: readonly BufferView[], [first, ...rest]: readonly BufferView[]): void => {
     if (!first) return body(done);
     engine.withRowMajor(first, (view) => next([...done, view], rest));
@@ -89,7 +112,10 @@ export function withLastAxisDense(
   views: readonly BufferView[],
   body: (views: readonly BufferView[]) => void,
 ): void {
-  const loose = views.filter(({ shape, strides }) => shape.at(-1)! > 1 && strides.at(-1) !== 1);
+  const loose = views.filter(
+    ({ shape, strides }) => shape[shape.length - 1]! > 1 && strides[shape.length - 1] !== 1,
+  );
+  if (loose.length === 0) return body(views);
   withRowMajors(engine, loose, (copies) =>
     body(views.map((view) => (loose.includes(view) ? copies[loose.indexOf(view)]! : view))),
   );

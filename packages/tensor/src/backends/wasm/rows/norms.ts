@@ -90,7 +90,10 @@ function kernel(op: string, build: Build): FusedKernel {
     if (isEmpty(output)) return;
     const { shape } = output;
     withLastAxisDense(engine, inputs, ([x, ...vectors]) => {
-      const stretched = vectors.map((v) => ({ ...v, ...broadcastLayout(v, shape) }));
+      const stretched = vectors.map((v) => {
+        const { strides, offset } = broadcastLayout(v, shape);
+        return { buffer: v.buffer, dtype: v.dtype, shape, strides, offset };
+      });
       runLines(engine, {
         axis: shape.length - 1,
         operands: [output, x!, ...stretched].map(elements),
