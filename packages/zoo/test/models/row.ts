@@ -58,7 +58,7 @@ export interface ModelRow<M extends Module> {
   readonly loss?: ((model: M, ids: Tensor, key: Key | undefined) => Tensor) | undefined;
   /** Parameters on which the loss cannot depend, by mathematics: biases of keys, which move all scores of a query alike. */
   readonly idle?: RegExp | undefined;
-  /** The file that the model is saved as, and back into another one. Default: its stateDict as safetensors. */
+  /** The file that the model is saved as, and back into another one. Default: its state in the keys of files, as safetensors. */
   readonly save?: ((model: M) => Uint8Array) | undefined;
   readonly load?: ((model: M, bytes: Uint8Array) => void) | undefined;
   /** Laws left out, and why. */

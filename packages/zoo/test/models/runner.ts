@@ -5,6 +5,7 @@
  */
 import { AdamW, crossEntropy, documentMask, type Module } from '@infinigrad/nn';
 import { concat, decodeSafetensors, encodeSafetensors, Key, type Tensor } from '@infinigrad/tensor';
+import { PretrainedModel } from '@infinigrad/zoo';
 import { describe, expect, test } from 'vitest';
 import {
   idsOf,
@@ -275,10 +276,17 @@ export function describeModel<M extends Module>(row: ModelRow<M>): void {
     });
 
     test('saved, loaded into another and saved again it is the same file and the same model', () => {
-      const save = row.save ?? ((model: M): Uint8Array => encodeSafetensors(model.stateDict()));
+      const save =
+        row.save ??
+        ((model: M): Uint8Array =>
+          encodeSafetensors(model instanceof PretrainedModel ? model.pretrainedState() : model.stateDict()));
       const load =
         row.load ??
-        ((model: M, bytes: Uint8Array): void => void model.loadStateDict(decodeSafetensors(bytes).tensors));
+        ((model: M, bytes: Uint8Array): void => {
+          const { tensors } = decodeSafetensors(bytes);
+          if (model instanceof PretrainedModel) model.loadPretrainedState(tensors);
+          else model.loadStateDict(tensors);
+        });
       const [model, other] = [made(), made(1)];
       const bytes = save(model);
       load(other, bytes);

@@ -32,6 +32,8 @@ const made = (options: Partial<TransformerXLOptions> = {}, seed = 0): Transforme
 for (const [name, options] of Object.entries({
   'Transformer-XL': { ...tiny, memoryLength: 6 },
   'Transformer-XL, tied': { ...tiny, tieWordEmbeddings: true },
+  // One segment, the one that the laws look at.
+  'Transformer-XL without a memory: segments alone': { ...tiny, segmentLength: 9, memoryLength: 0 },
 }))
   describeModel<TransformerXL>({
     name,
