@@ -50,7 +50,8 @@ export const benchmarks = {
   },
   decode: {
     title: 'Greedy decoding',
-    about: 'One sequence of the small GPT, with nn’s caches of keys and values.',
+    about:
+      'One sequence of 127 tokens with the small GPT and nn’s caches of keys and values: in a process that has just started, and after ten times.',
   },
   cold: {
     title: 'Cold start',

@@ -21,7 +21,8 @@ export interface Settings {
     readonly memory: number;
     readonly untimed: number;
   };
-  readonly decode: { readonly tokens: number; readonly runs: number };
+  /** So many tokens each time; what is compiled as it runs is at its best after some. */
+  readonly decode: { readonly tokens: number; readonly warmups: number; readonly runs: number };
   /** Passkey recipe: training steps, and the streaming evaluation's length (in training lengths) and sequences. */
   readonly infini: { readonly steps: number; readonly multiple: number; readonly samples: number };
   readonly cold: { readonly runs: number };
@@ -32,7 +33,7 @@ type Amounts = Omit<Settings, 'quick' | 'threads' | 'backend'>;
 const whole: Amounts = {
   sampling: { warmups: 5, minSamples: 15, seconds: 1 },
   steps: { small: 100, large: 30, memory: 300, untimed: 3 },
-  decode: { tokens: 127, runs: 5 },
+  decode: { tokens: 127, warmups: 10, runs: 15 },
   infini: { steps: 60, multiple: 64, samples: 16 },
   cold: { runs: 7 },
 };
@@ -40,7 +41,7 @@ const whole: Amounts = {
 const quick: Amounts = {
   sampling: { warmups: 2, minSamples: 3, seconds: 0.1 },
   steps: { small: 10, large: 2, memory: 10, untimed: 1 },
-  decode: { tokens: 24, runs: 2 },
+  decode: { tokens: 24, warmups: 1, runs: 2 },
   infini: { steps: 5, multiple: 4, samples: 4 },
   cold: { runs: 2 },
 };
