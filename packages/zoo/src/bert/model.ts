@@ -234,6 +234,10 @@ export class BertModel extends PretrainedModel<BertConfig> {
     this.pooler = pooler ? new Linear(hiddenSize, hiddenSize, { key: keys[1]!, std, dtype }) : null;
   }
 
+  protected override init(): ModelInit & { readonly pooler: boolean } {
+    return { ...super.init(), pooler: this.pooler !== null };
+  }
+
   protected override layersOfTexts(): readonly (Linear | null)[] {
     return [this.pooler];
   }

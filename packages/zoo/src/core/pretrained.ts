@@ -75,6 +75,20 @@ export abstract class PretrainedModel<C extends object> extends Module {
     return { architectures: [architecture], ...config.toJson(this.config) };
   }
 
+  /**
+   * Another model of its class and dtype, with initial weights, and a configuration that differs in some fields.
+   * @throws ValueError for fields that make no sense
+   */
+  remade(changes: Partial<C>, key: Key): this {
+    const modelClass = this.constructor as new (options: C, key: Key, init: ModelInit) => this;
+    return new modelClass({ ...this.config, ...changes }, key, this.init());
+  }
+
+  /** What it was made with besides its configuration. */
+  protected init(): ModelInit {
+    return { dtype: this.parameters()[0]!.dtype as FloatDType };
+  }
+
   /** The weights in Hugging Face's keys, shapes and layout. */
   pretrainedState(): Record<string, Tensor> {
     return pretrainedState(this, this.spelling);

@@ -75,4 +75,12 @@ export class T5EncoderModel extends PretrainedModel<T5Config> {
   forward(inputIds: Tensor, options: T5EncodeOptions = {}): StackOutput {
     return encode(this, inputIds, options);
   }
+
+  get gradientCheckpointing(): boolean {
+    return this.encoder.gradientCheckpointing;
+  }
+
+  set gradientCheckpointing(on: boolean) {
+    this.encoder.gradientCheckpointing = on;
+  }
 }
