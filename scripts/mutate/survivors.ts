@@ -22,6 +22,6 @@ export const explained: readonly { readonly id: RegExp; readonly why: string }[]
   },
   {
     id: /^linalg\/spectra\.ts eighPacked\+svdPacked: axis: x\.transpose\(\) → x/,
-    why: 'matters where two values are equal, which packages/autograd/test/linalg.test.ts holds',
+    why: 'matters where two values are equal, which packages/autograd/test/linalg-degenerate.test.ts holds',
   },
 ];

@@ -36,7 +36,7 @@ export function slotsOf(tree: unknown): unknown {
 }
 
 /** The slots of a tree, in order. */
-export function slotsIn(tree: unknown): Slot[] {
+function slotsIn(tree: unknown): Slot[] {
   if (tree instanceof Slot) return [tree];
   return isHolder(tree) ? partsOf(tree, '').flatMap(([, part]) => slotsIn(part)) : [];
 }

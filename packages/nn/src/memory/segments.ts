@@ -89,7 +89,7 @@ export function throughMemory(
 }
 
 /** M_0 and z_0: learned, or nothing. */
-export function emptyMemory(
+function emptyMemory(
   { featureMap: kind }: Pick<MemorySettings, 'featureMap'>,
   { initialMatrix, initialNormalizer }: Pick<MemoryParameters, 'initialMatrix' | 'initialNormalizer'>,
   {
