@@ -1,5 +1,5 @@
 /** The state of a module: its parameters and persistent buffers by name, taken and given back. */
-import { isFloat, sameShape, Tensor, ValueError, type Backend } from '@infinigrad/tensor';
+import { isFloat, sameShape, Tensor, ValueError } from '@infinigrad/tensor';
 import { carriedOver } from './move.ts';
 import { ModuleBuffer, type StateTensor } from './parameter.ts';
 import { survey, type Leaf, type TreeNode } from './tree.ts';
@@ -123,9 +123,13 @@ export function loadState(
       refused.length > 0 ? 'was the model made with the same sizes?' : 'strict: false loads what fits',
     );
   // All that may fail comes before the first change.
-  const values = fits.map(({ target, value }) => ready(value, target.backend).cast(target.dtype));
+  const values = fits.map(({ target, value }) => ready(value, target));
   fits.forEach(({ target }, i) => target.assign(values[i]!));
   return report;
 }
 
-const ready = (value: Tensor, backend: Backend): Tensor => carriedOver(value.detach(), backend);
+/** What has the dtype already is shared, not copied: a checkpoint would be in memory twice. */
+function ready(value: Tensor, { backend, dtype }: Tensor): Tensor {
+  const here = carriedOver(value.detach(), backend);
+  return here.dtype === dtype ? here : here.cast(dtype);
+}

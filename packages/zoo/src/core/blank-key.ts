@@ -3,10 +3,12 @@ import { Key, sizeOf, ValueError, zeros, type FloatDType, type Shape, type Tenso
 
 /**
  * A key whose numbers are all 0: a model is made at once, without drawing weights that nobody sees. It counts what it is asked for,
- * and refuses more than the budget before memory is taken.
+ * and refuses more than the budget before memory is taken. Tensors of one size share their memory: a parameter is given its own with
+ * its first values.
  */
 export class BlankKey extends Key {
   readonly #budget: number;
+  readonly #shared = new Map<string, Tensor>();
   #asked = 0;
 
   /** @param budget most numbers, of all that is made with this key */
@@ -32,9 +34,14 @@ export class BlankKey extends Key {
   }
 
   #blank(shape: Shape, { dtype = 'f32' }: { dtype?: FloatDType }): Tensor {
-    this.#asked += sizeOf(shape);
+    const size = sizeOf(shape);
+    this.#asked += size;
     if (this.#asked > this.#budget)
       throw new ValueError('BlankKey', `the model has more than ${this.#budget} numbers`);
-    return zeros(shape, { dtype });
+    const kind = `${dtype} ${size}`;
+    let blank = this.#shared.get(kind);
+    // A scope that has ended may have taken it along.
+    if (!blank || blank.storage.disposed) this.#shared.set(kind, (blank = zeros([size], { dtype }).clone()));
+    return blank.reshape(shape);
   }
 }

@@ -1,6 +1,6 @@
 /** A model from a folder: config.json in Hugging Face's spelling, and safetensors in one file or several. */
 import { join } from 'node:path';
-import { FormatError, scope, type FloatDType, type InfinigradError, type Key } from '@infinigrad/tensor';
+import { FormatError, Key, scope, type FloatDType, type InfinigradError } from '@infinigrad/tensor';
 import { openSafetensors, openSafetensorsSharded, type TensorFile } from '@infinigrad/tensor/node';
 import { BlankKey } from '../core/blank-key.ts';
 import type { ModelInit, PretrainedClass, PretrainedModel } from '../core/pretrained.ts';
@@ -34,6 +34,8 @@ export interface FromPretrainedOptions<M extends PretrainedModel<object>> extend
   readonly modelClass?: ClassOf<M>;
   /** Of the parameters. Default: f64 where the file has any such tensor, else f32, which holds all of f16 and bf16. */
   readonly dtype?: FloatDType;
+  /** Draws what the file lacks, such as a new head, where `strict: false` lets it pass. Default `new Key(0)`. */
+  readonly key?: Key;
   /** Called after every tensor. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Gets what became of every key. */
@@ -86,20 +88,22 @@ export async function fromPretrained<M extends PretrainedModel<object> = Pretrai
     const stored = infos.some(({ dtype }) => dtype === 'f64') ? 'f64' : 'f32';
     const { dtype = stored, onProgress, onReport } = options;
     const budget = Math.max(held, harmlessNumbers);
-    const model = naming(
+    const made = (key: Key): M => scope(() => new modelClass(config as never, key, { dtype }));
+    const blank = naming(
       configPath,
-      () => new modelClass(config as never, new BlankKey(budget), { dtype }),
+      () => made(new BlankKey(budget)),
       (problem, cause) =>
         failure(cause.op === 'BlankKey' ? `${problem}, and ${path} holds ${held}` : problem, cause),
     );
     const { report, assignments } = planLoad(
-      model,
-      model.spelling,
+      blank,
+      blank.spelling,
       new Map(infos.map((info) => [info.name, info])),
       options,
     );
     naming(path, () => checkReport(report, options), failure);
     onReport?.(report);
+    const model = report.missing.length > 0 ? made(options.key ?? new Key(0)) : blank;
     const total = assignments.reduce((sum, { key }) => sum + file.info(key).bytes, 0);
     let loaded = 0;
     for (const { key, parts } of assignments) {

@@ -36,6 +36,7 @@ const beside = [
   'generation_config.json',
   'tokenizer.json',
   'tokenizer_config.json',
+  'chat_template.jinja',
   'special_tokens_map.json',
   'vocab.json',
   'merges.txt',

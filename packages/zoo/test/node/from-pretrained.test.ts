@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { FormatError, Key, tensor, zeros, type Tensor } from '@infinigrad/tensor';
+import { FormatError, Key, memoryStats, tensor, zeros, type Tensor } from '@infinigrad/tensor';
 import { loadSafetensors, saveSafetensors } from '@infinigrad/tensor/node';
 import { LlamaForCausalLM, LlamaModel, type LlamaOptions, type PretrainedReport } from '@infinigrad/zoo';
 import { CheckpointError, fromPretrained, savePretrained } from '@infinigrad/zoo/node';
@@ -108,6 +108,19 @@ describe('weights', () => {
       a.forEach((x, i) => expect(Math.abs(x - b[i]!)).toBeLessThanOrEqual(tolerance * Math.abs(b[i]!)));
     }
     expect((await load({ dtype: 'bf16' })).lmHead!.weight.dtype).toBe('bf16');
+  });
+
+  test('take little more memory than they hold: what is read is the parameter, and blanks are shared', async () => {
+    const wide = { vocabSize: 64, hiddenSize: 64, intermediateSize: 128, numHiddenLayers: 12 };
+    const model = make(wide);
+    await savePretrained(model, folder);
+    const before = memoryStats().allocatedBytes;
+    const back = await load();
+    const held = 4 * back.numParameters();
+    expect((memoryStats().allocatedBytes - before) / held).toBeLessThan(1.2);
+    const storages = new Set(back.parameters().map(({ storage }) => storage));
+    expect(storages.size).toBe(back.parameters().length);
+    expect(logits(back)).toEqual(logits(model));
   });
 
   test('with the prefix of the base model or without it, into the whole model or the base alone', async () => {
@@ -345,6 +358,22 @@ describe('what cannot be loaded is told in one line that names the file', () => 
     expect((await failure(load({ ignore: [/^extra$/] }))).message).not.toContain('extra');
     const model = await load({ strict: false });
     expect(Array.from(model.model.norm.weight.dataSync())).toEqual(new Array(8).fill(1));
+  });
+
+  test('what is missing is drawn by the key, as in a new model; the rest is what the file holds', async () => {
+    await editWeights((tensors) => {
+      delete tensors['model.layers.1.mlp.up_proj.weight'];
+    });
+    const { tensors } = await loadSafetensors(file(weights));
+    for (const key of [undefined, new Key(5)]) {
+      const { model } = await load({ strict: false, ...(key && { key }) });
+      const drawn = new LlamaForCausalLM(make().config, key ?? new Key(0)).model;
+      const [loaded, fresh] = [model, drawn].map(({ layers }) => layers[1]!.mlp);
+      expect(loaded!.upProj.weight.dataSync()).toEqual(fresh!.upProj.weight.dataSync());
+      expect(loaded!.downProj.weight.dataSync()).toEqual(
+        tensors['model.layers.1.mlp.down_proj.weight']!.dataSync(),
+      );
+    }
   });
 
   test('whatever stands in config.json, it is a model or an error of ours', () =>

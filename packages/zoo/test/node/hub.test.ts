@@ -113,6 +113,7 @@ async function serve(maxShardBytes = Infinity): Promise<void> {
   rmSync(source, { recursive: true, force: true });
   await savePretrained(model, source, { maxShardBytes });
   writeFileSync(join(source, 'tokenizer.json'), '{}');
+  writeFileSync(join(source, 'chat_template.jinja'), '{{ messages }}');
   files = new Map(readdirSync(source).map((name) => [name, readFileSync(join(source, name))]));
 }
 
