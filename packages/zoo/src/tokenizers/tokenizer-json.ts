@@ -68,7 +68,8 @@ export function addedTokens(file: JsonObject): readonly AddedToken[] {
   if (!Array.isArray(list) || list.length > mostTokens)
     return bad(`added_tokens must be a list, got ${describeValue(list)}`);
   const seen = new Set<number>();
-  return list.map((token: unknown, i) => {
+  // Of a parsed file places may be empty, too.
+  return Array.from(list, (token: unknown, i) => {
     if (
       !isObject(token) ||
       !isId(token['id']) ||
@@ -106,7 +107,7 @@ export function mergesOf(
   const { merges } = model;
   if (!Array.isArray(merges) || merges.length > mostTokens)
     return bad(`model.merges must be a list, got ${describeValue(merges)}`);
-  return merges.map((merge: unknown, i) => {
+  return Array.from(merges, (merge: unknown, i) => {
     const parts: unknown = typeof merge === 'string' ? merge.split(' ') : merge;
     if (!Array.isArray(parts) || parts.length !== 2 || !parts.every((part) => typeof part === 'string'))
       return bad(`model.merges[${i}] must be two tokens`);
@@ -121,7 +122,7 @@ export function mergesOf(
 export function checkUnigram({ vocab, unk_id: unknown }: JsonObject): void {
   if (!Array.isArray(vocab) || vocab.length === 0 || vocab.length > mostTokens)
     return bad(`model.vocab must be a list of pieces, got ${describeValue(vocab)}`);
-  vocab.forEach((piece: unknown, i) => {
+  Array.from(vocab).forEach((piece: unknown, i) => {
     if (
       !Array.isArray(piece) ||
       piece.length !== 2 ||

@@ -1,7 +1,7 @@
 /** Hugging Face's tokenizers and chat templates against its Python libraries; files that are damaged. */
 import { readBpe, trainBpe, writeBpe } from '@infinigrad/zoo';
 import { chatTemplate, loadTokenizer } from '@infinigrad/zoo/huggingface';
-import { FormatError, IndexError, ValueError } from '@infinigrad/tensor';
+import { FormatError, IndexError, InfinigradError, ValueError } from '@infinigrad/tensor';
 import { describe, expect, test } from 'vitest';
 import { fixture, type Case } from './support.ts';
 
@@ -165,6 +165,48 @@ describe('files that are damaged', () => {
     await expect(loadTokenizer(file, config)).rejects.toThrow(FormatError);
     await expect(loadTokenizer(file, config)).rejects.toThrow(message);
   });
+
+  /** Of every object its members, of long ones the first two and the last two. */
+  function* places(value: unknown, at: readonly string[] = []): Generator<readonly string[]> {
+    if (typeof value !== 'object' || value === null) return;
+    const keys = Object.keys(value);
+    for (const key of keys.length > 6 ? [...keys.slice(0, 2), ...keys.slice(-2)] : keys) {
+      yield [...at, key];
+      yield* places((value as Record<string, unknown>)[key], [...at, key]);
+    }
+  }
+
+  test.each(['bpe', 'word-piece', 'unigram'])(
+    'with any one value changed are refused, or read texts: %s',
+    async (name) => {
+      const { file } = fixture(name);
+      let refused = 0;
+      for (const path of places(file))
+        for (const value of ['x', -1, 1e9, null, {}, ['a'], undefined]) {
+          const damaged = structuredClone(file) as Record<string, unknown>;
+          const holder = path
+            .slice(0, -1)
+            .reduce((part, key) => part[key] as Record<string, unknown>, damaged);
+          if (value === undefined) delete holder[path.at(-1)!];
+          else holder[path.at(-1)!] = value;
+          const reads = [
+            async () => {
+              const tokenizer = await loadTokenizer(damaged);
+              tokenizer.decode(tokenizer.encode('the quick fox'));
+            },
+            ...(name === 'bpe' ? [() => void readBpe(damaged).encode('the quick fox')] : []),
+          ];
+          for (const read of reads)
+            try {
+              await read();
+            } catch (error) {
+              expect(error, `${path.join('.')} = ${JSON.stringify(value)}`).toBeInstanceOf(InfinigradError);
+              refused++;
+            }
+        }
+      expect(refused).toBeGreaterThan(50);
+    },
+  );
 
   test('parsed files are left as they were', async () => {
     const { file } = fixture('bpe');
