@@ -1,8 +1,12 @@
 /** The models that can be trained and read here, and their sizes by name. */
 import { join } from 'node:path';
 import {
+  BertForMaskedLM,
+  bertPresets,
+  blankGlmPresets,
   featureDim,
   footprints,
+  GlmForBlankInfilling,
   GlmForCausalLM,
   glmPresets,
   GopherForCausalLM,
@@ -15,6 +19,8 @@ import {
   InfiniTransformer,
   LlamaForCausalLM,
   llamaPresets,
+  T5ForConditionalGeneration,
+  t5Presets,
   TransformerXL,
   type AttentionShape,
   type ConfigSchema,
@@ -27,12 +33,15 @@ import type { Key, Tensor } from '@infinigrad/tensor';
 import { fromPretrained, type ClassOf } from '@infinigrad/zoo/node';
 import { configName, readObject } from './checkpoint.ts';
 import { CommandError, UsageError } from './errors.ts';
+import type { Kind } from './objectives/names.ts';
 
-/** A language model that tells the next token. */
-export type CausalModel = PretrainedModel<object> & {
+/** A model that can be trained here. What it is called with besides is a matter of its objective. */
+export type TrainedModel = PretrainedModel<object> & {
   forward(
     inputIds: Tensor,
-    options?: { readonly lastLogits?: number; readonly key?: Key },
+    options?: { readonly lastLogits?: number | undefined; readonly key?: Key } & Readonly<
+      Record<string, unknown>
+    >,
   ): { readonly logits: Tensor };
 };
 
@@ -44,12 +53,14 @@ export interface Family {
   readonly presets: Readonly<Record<string, Options>>;
   readonly schema: ConfigSchema<object>;
   /** As `fromPretrained` takes it. */
-  readonly modelClass: ClassOf<CausalModel>;
-  make(config: object, key: Key): CausalModel;
+  readonly modelClass: ClassOf<TrainedModel>;
+  make(config: object, key: Key): TrainedModel;
+  /** How it reads, and so what it can be trained on. */
+  readonly kind: Kind;
   /** The field that says how many tokens a text may have; null where it may have any number. */
   readonly positions: string | null;
-  /** Numbers that a model keeps of a text of so many tokens. */
-  footprint(config: object, length: number): number;
+  /** Numbers that a model keeps of a text of so many tokens; null where it keeps nothing, or that is not known. */
+  readonly footprint: ((config: object, length: number) => number) | null;
 }
 
 interface ModelClass {
@@ -57,22 +68,29 @@ interface ModelClass {
   new (options: never, key: Key): unknown;
 }
 
+/** Keys and values of every token. */
+const keysAndValues =
+  ({ meta }: ModelClass) =>
+  (config: object, length: number): number => {
+    const { kvHeads, ...shape } = (meta.shape as (config: object) => AttentionShape)(config);
+    return footprints.transformer({ ...shape, heads: kvHeads }, length);
+  };
+
 function family(
+  kind: Kind,
   modelClass: ModelClass,
   presets: Readonly<Record<string, Options>>,
   positions: string | null,
-  footprint: Family['footprint'] = (config, length) => {
-    const { kvHeads, ...shape } = (modelClass.meta.shape as (config: object) => AttentionShape)(config);
-    return footprints.transformer({ ...shape, heads: kvHeads }, length);
-  },
+  footprint: Family['footprint'] = keysAndValues(modelClass),
 ): Family {
   const schema = modelClass.meta.config as ConfigSchema<object>;
   return {
     type: schema.modelType,
     presets,
     schema,
-    modelClass: modelClass as unknown as ClassOf<CausalModel>,
-    make: (config, key) => new modelClass(config as never, key) as CausalModel,
+    modelClass: modelClass as unknown as ClassOf<TrainedModel>,
+    make: (config, key) => new modelClass(config as never, key) as TrainedModel,
+    kind,
     positions,
     footprint,
   };
@@ -95,20 +113,23 @@ function memories(
 }
 
 export const families: readonly Family[] = [
-  family(LlamaForCausalLM, llamaPresets, null),
-  family(GPT2LMHeadModel, gpt2Presets, 'nPositions'),
-  family(GPTNeoForCausalLM, gptNeoPresets, 'maxPositionEmbeddings'),
-  family(GlmForCausalLM, glmPresets, null),
-  family(GopherForCausalLM, gopherPresets, null),
-  family(TransformerXL, xlPresets, null, (config, length) => {
+  family('prefixDecoder', LlamaForCausalLM, llamaPresets, null),
+  family('prefixDecoder', GPT2LMHeadModel, gpt2Presets, 'nPositions'),
+  family('decoder', GPTNeoForCausalLM, gptNeoPresets, 'maxPositionEmbeddings'),
+  family('prefixDecoder', GlmForCausalLM, glmPresets, null),
+  family('decoder', GopherForCausalLM, gopherPresets, null),
+  family('encoder', BertForMaskedLM, bertPresets, 'maxPositionEmbeddings', null),
+  family('encoderDecoder', T5ForConditionalGeneration, t5Presets, null, null),
+  family('blankFiller', GlmForBlankInfilling, blankGlmPresets, 'maxSequenceLength', null),
+  family('decoder', TransformerXL, xlPresets, null, (config, length) => {
     const { numLayers: layers, memoryLength, hiddenSize } = config as TransformerXLConfig;
     return layers * hiddenSize * Math.min(length, memoryLength);
   }),
-  family(InfiniTransformer, infiniPresets, null, (config) => {
+  family('decoder', InfiniTransformer, infiniPresets, null, (config) => {
     const own = config as InfiniTransformerConfig;
     return memories(own.memoryLayers, own.numHeads, own);
   }),
-  family(InfiniLlamaForCausalLM, infiniLlamaPresets, null, (config) => {
+  family('decoder', InfiniLlamaForCausalLM, infiniLlamaPresets, null, (config) => {
     const own = config as InfiniLlamaConfig;
     return memories(own.memoryLayers, own.numAttentionHeads, own);
   }),
@@ -134,10 +155,14 @@ export function familyOf(type: unknown): Family {
   );
 }
 
-/** A saved model and its family. @throws CommandError for a model that tells no next token, FormatError for one that is damaged */
+/** Types of models that read in such a way. */
+export const modelsFor = (able: (kind: Kind) => boolean): string[] =>
+  families.flatMap(({ kind, type }) => (able(kind) ? [type] : []));
+
+/** A saved model and its family. @throws CommandError for a model that cannot be used here, FormatError for one that is damaged */
 export async function savedModel(
   folder: string,
-): Promise<{ readonly family: Family; readonly model: CausalModel }> {
+): Promise<{ readonly family: Family; readonly model: TrainedModel }> {
   const { model_type: type } = await readObject(join(folder, configName));
   const family = families.find((one) => one.type === type);
   if (!family)

@@ -4,14 +4,15 @@ import {
   infiniDecoder,
   InfiniLlamaForCausalLM,
   InfiniTransformer,
-  T5ForConditionalGeneration,
   type GenerativeModel,
   type Tokenizer,
 } from '@infinigrad/zoo';
-import { fromPretrained } from '@infinigrad/zoo/node';
-import { configName, kindOf, readObject } from './checkpoint.ts';
+import { configName, kindOf } from './checkpoint.ts';
 import { CommandError } from './errors.ts';
-import { mostTokens, savedModel, type CausalModel } from './families.ts';
+import { mostTokens, savedModel, type Family, type TrainedModel } from './families.ts';
+import { prefixReader, wholeTextReader } from './generate/readers.ts';
+import { usualObjective, type Kind, type ObjectiveName } from './objectives/names.ts';
+import { planIn, planName, type TrainPlan } from './train/plan.ts';
 import { tokenizerIn } from './tokenizer.ts';
 
 /** A model as generation reads it. */
@@ -24,8 +25,17 @@ export interface LoadedReader {
   readonly most: number;
 }
 
-export interface LoadedModel extends LoadedReader {
-  readonly model: CausalModel;
+export interface LoadedModel {
+  readonly folder: string;
+  readonly model: TrainedModel;
+  readonly family: Family;
+  /** What it was trained on, where its run tells; what such models usually are, else. */
+  readonly objective: ObjectiveName;
+  /** The run that has made it; null where the folder holds none. */
+  readonly plan: TrainPlan | null;
+  readonly tokenizer: Tokenizer | null;
+  readonly vocabSize: number;
+  readonly most: number;
 }
 
 /** @throws CommandError where the folder holds no language model; FormatError where it is damaged */
@@ -33,40 +43,57 @@ export async function loadModel(folder: string): Promise<LoadedModel> {
   await checkFolder(folder);
   const { family, model } = await savedModel(folder);
   const { vocabSize } = model.config as { vocabSize: number };
+  const plan = (await kindOf(join(folder, planName))) === 'file' ? await planIn(folder) : null;
   return {
+    folder,
     model,
-    reader: readerOf(model),
+    family,
+    objective: plan?.objective ?? usualObjective(family.kind),
+    plan,
     tokenizer: await tokenizerIn(folder, vocabSize),
     vocabSize,
     most: mostTokens(family, model.config),
   };
 }
 
-function readerOf(model: object): GenerativeModel {
-  const hasMemory = model instanceof InfiniTransformer || model instanceof InfiniLlamaForCausalLM;
-  return hasMemory ? infiniDecoder(model) : (model as GenerativeModel);
+/** How a model goes on with a text. @throws CommandError where it does not */
+export function readerOf(loaded: LoadedModel): LoadedReader {
+  const { folder, model, family, objective } = loaded;
+  const make = readers[family.kind];
+  if (!make || (family.kind === 'blankFiller' && objective !== 'prefix'))
+    throw new CommandError(
+      `the model in ${folder} (${family.type}) goes on with no text: it fills in what is left open in one`,
+    );
+  return { ...loaded, reader: make(model, objective) };
 }
 
-/** As `loadModel`, and models that answer a text that an encoder has read. */
-export async function loadReader(folder: string): Promise<LoadedReader> {
-  await checkFolder(folder);
-  const { model_type: type } = await readObject(join(folder, configName));
-  if (type !== 't5') return loadModel(folder);
-  const reader = await fromPretrained(folder, { modelClass: T5ForConditionalGeneration });
-  const { vocabSize } = reader.config;
-  return { reader, tokenizer: await tokenizerIn(folder, vocabSize), vocabSize, most: Infinity };
-}
+const readers: Readonly<
+  Partial<Record<Kind, (model: TrainedModel, objective: ObjectiveName) => GenerativeModel>>
+> = {
+  decoder: (model) =>
+    model instanceof InfiniTransformer || model instanceof InfiniLlamaForCausalLM
+      ? infiniDecoder(model)
+      : (model as GenerativeModel),
+  prefixDecoder: (model, objective) =>
+    objective === 'prefix' ? prefixReader(model) : (model as GenerativeModel),
+  encoderDecoder: (model) => model as GenerativeModel,
+  blankFiller: (model) => wholeTextReader(model),
+};
 
 async function checkFolder(folder: string): Promise<void> {
   if ((await kindOf(folder)) !== 'folder') throw new CommandError(`there is no folder ${folder}`);
   const unfinished =
-    (await kindOf(join(folder, configName))) === null && (await kindOf(join(folder, 'run.json'))) === 'file';
+    (await kindOf(join(folder, configName))) === null && (await kindOf(join(folder, planName))) === 'file';
   if (unfinished)
     throw new CommandError(`${folder} holds a run that is not finished: infinigrad train --resume ${folder}`);
 }
 
 /** @throws CommandError where there is none */
-export function needTokenizer({ tokenizer }: LoadedReader, folder: string, hint: string): Tokenizer {
+export function needTokenizer(
+  { tokenizer }: Pick<LoadedReader, 'tokenizer'>,
+  folder: string,
+  hint: string,
+): Tokenizer {
   if (!tokenizer) throw new CommandError(`${folder} holds no tokenizer${hint}`);
   return tokenizer;
 }

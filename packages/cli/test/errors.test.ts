@@ -13,7 +13,7 @@ beforeAll(async () => {
   writeText(folder);
   writeFileSync(at('short.txt'), 'ab');
   writeFileSync(at('broken.json'), '{');
-  writeFileSync(at('bert.json'), '{"model_type":"bert"}');
+  writeFileSync(at('vit.json'), '{"model_type":"vit"}');
   writeFileSync(at('odd.json'), '{"model_type":"llama","hidden_size":-1}');
   mkdirSync(at('full'));
   writeFileSync(join(at('full'), 'thesis.txt'), 'years of work');
@@ -22,8 +22,8 @@ beforeAll(async () => {
   mkdirSync(at('torn'));
   writeFileSync(join(at('torn'), 'config.json'), '{"model_type":"llama"}');
   writeFileSync(join(at('torn'), 'model.safetensors'), 'no tensors');
-  mkdirSync(at('bert'));
-  writeFileSync(join(at('bert'), 'config.json'), '{"model_type":"bert"}');
+  mkdirSync(at('vit'));
+  writeFileSync(join(at('vit'), 'config.json'), '{"model_type":"vit"}');
   mkdirSync(at('unfinished'));
   writeFileSync(join(at('unfinished'), 'run.json'), '{}');
   const made = await cli('train', '--data', data, '--steps', '1', ...tiny, '--out', model);
@@ -79,8 +79,8 @@ const usage: readonly (readonly [string, readonly string[], RegExp])[] = [
   ['passkeys in too short a segment', [...train, '--generator', 'passkey:digits=20'], /does not hold a key/],
   [
     'a model type that tells no next token',
-    [...texts, '--config', at('bert.json')],
-    /'bert' cannot be used here/,
+    [...texts, '--config', at('vit.json')],
+    /'vit' cannot be used here/,
   ],
   ['a configuration of no sense', [...texts, '--config', at('odd.json')], /hidden_size must be an integer/],
   ['resuming otherwise', ['train', '--resume', model, '--steps', '9'], /goes without --steps/],
@@ -130,7 +130,7 @@ const failures: readonly (readonly [string, readonly string[], RegExp])[] = [
     ['generate', at('unfinished'), 'a'],
     /not finished: infinigrad train --resume/,
   ],
-  ['a model that tells no next token', ['generate', at('bert'), 'a'], /type 'bert', which cannot be used/],
+  ['a model that tells no next token', ['generate', at('vit'), 'a'], /type 'vit', which cannot be used/],
   ['a torn model', ['generate', at('torn'), 'a'], /model\.safetensors/],
   ['no model', ['generate', at('no'), 'a'], /there is no folder/],
   ['an empty prompt', ['generate', model, ''], /the prompt is empty/],

@@ -4,11 +4,11 @@ import { fromData, type Tensor } from '@infinigrad/tensor';
 import { ByteTokenizer, passkeyVocabSize } from '@infinigrad/zoo';
 import { needleTable } from '../src/evaluate/needle.ts';
 import { passkeyTable } from '../src/evaluate/passkey.ts';
-import type { LoadedModel } from '../src/model.ts';
+import type { LoadedReader } from '../src/model.ts';
 import { text } from './support.ts';
 
 /** A model that is certain of one token after each row. */
-function certain(vocabSize: number, next: (row: readonly number[]) => number): LoadedModel {
+function certain(vocabSize: number, next: (row: readonly number[]) => number): LoadedReader {
   const forward = (inputIds: Tensor): { logits: Tensor } => {
     const [batch, length] = inputIds.shape as [number, number];
     const ids = inputIds.dataSync();
@@ -17,7 +17,7 @@ function certain(vocabSize: number, next: (row: readonly number[]) => number): L
       logits[row * vocabSize + next(Array.from(ids.subarray(row * length, (row + 1) * length)))] = 1;
     return { logits: fromData(logits, [batch, 1, vocabSize]) };
   };
-  return { model: null as never, reader: { forward }, tokenizer: null, vocabSize, most: Infinity };
+  return { reader: { forward }, tokenizer: null, vocabSize, most: Infinity };
 }
 
 const [keyToken, queryToken] = [10, 11];
@@ -25,7 +25,7 @@ const settings = { digits: 3, segment: 16, filler: 'cyclic' } as const;
 const options = { lengths: [32, 64], samples: 5, seed: 0 };
 
 /** @param seen the tokens before the query that it remembers */
-const passkeyReader = (seen: number): LoadedModel =>
+const passkeyReader = (seen: number): LoadedReader =>
   certain(passkeyVocabSize, (row) => {
     const asked = row.indexOf(queryToken);
     const key = row.indexOf(keyToken, Math.max(0, asked - seen));
@@ -57,7 +57,7 @@ test('passkeys: digits count one by one', async () => {
 
 test('needles: found where the model sees, at every depth', async () => {
   const tokenizer = new ByteTokenizer();
-  const reader = (seen: number): LoadedModel =>
+  const reader = (seen: number): LoadedReader =>
     certain(256, (row) => {
       const read = tokenizer.decode(row);
       const from = read.lastIndexOf(' The magic number is');

@@ -5,10 +5,11 @@ import type { Command } from 'commander';
 import { Key } from '@infinigrad/tensor';
 import { stream, type ChatMessage, type GenerationOptions, type Tokenizer } from '@infinigrad/zoo';
 import { integer, integers, number, path, repeated } from '../arguments.ts';
-import { CommandError, Interrupted, UsageError } from '../errors.ts';
-import { loadReader, needTokenizer, type LoadedReader } from '../model.ts';
+import { CommandError, UsageError } from '../errors.ts';
+import { fillerFor, type Filled, type Filler } from '../generate/fill.ts';
+import { loadModel, needTokenizer, readerOf, type LoadedModel, type LoadedReader } from '../model.ts';
 import type { Io } from '../output.ts';
-import { exitCodes, onSignal, type Signal } from '../signals.ts';
+import { untilSignal } from '../signals.ts';
 import { TextStream } from '../text-stream.ts';
 
 interface Flags {
@@ -16,7 +17,7 @@ interface Flags {
   readonly chat?: boolean;
   readonly system?: string;
   readonly maxTokens: number;
-  readonly temperature: number;
+  readonly temperature?: number;
   readonly topK?: number;
   readonly topP?: number;
   readonly minP?: number;
@@ -25,6 +26,8 @@ interface Flags {
   readonly seed: number;
   readonly json?: boolean;
 }
+
+const usualTemperature = 0.8;
 
 const examples = `
 Examples:
@@ -35,6 +38,14 @@ Examples:
                                                      other draws, for programs
   infinigrad generate runs/chain --tokens 0,1,2 --max-tokens 8
                                                      a model without text
+  infinigrad generate runs/bert "the c[MASK]t s[MASK]t"
+                                                     fills in what is left open
+  infinigrad generate runs/t5 "the <extra_id_0> on a <extra_id_1>" --json
+                                                     the same by a T5
+
+BERT and the first GLM fill in every [MASK] of the prompt, with one token or with as
+many as there should be, T5 every <extra_id_N>; then the most likely is taken unless
+--temperature says otherwise.
 
 Without a prompt it is read from the standard input. With --chat, for models with a
 chat template, every line of the input is a turn, and the prompt is the first.`;
@@ -42,14 +53,18 @@ chat template, every line of the input is a turn, and the prompt is the first.`;
 export function defineGenerate(program: Command, io: Io): void {
   program
     .command('generate')
-    .description('Let a model go on with a text, as it comes.')
+    .description('Let a model go on with a text, as it comes, or fill in what is left open in one.')
     .argument('<model>', 'folder of a model', path)
-    .argument('[prompt]', 'the text to go on with')
+    .argument('[prompt]', 'the text to go on with, or to fill in')
     .option('--tokens <id,…>', 'a prompt of tokens; tokens come out', integers(0))
     .option('--chat', 'answer in turns, by the chat template of the model')
     .option('--system <text>', 'with --chat: what the model is told first')
-    .option('--max-tokens <n>', 'most tokens that come', integer(1), 100)
-    .option('--temperature <x>', 'logits are divided by it; 0 is the most likely token', number(0), 0.8)
+    .option('--max-tokens <n>', 'most tokens that come, or that fill in a blank', integer(1), 100)
+    .option(
+      '--temperature <x>',
+      `logits are divided by it; 0 is the most likely token (default: ${usualTemperature}; 0 to fill in)`,
+      number(0),
+    )
     .option('--top-k <n>', 'draw among the k most likely tokens', integer(1))
     .option('--top-p <p>', 'draw among the fewest tokens of this probability', number(0, 1, false))
     .option('--min-p <p>', 'draw among tokens this likely beside the most likely', number(0, 1))
@@ -69,29 +84,38 @@ export function defineGenerate(program: Command, io: Io): void {
       if (flags.system !== undefined && !flags.chat) throw new UsageError('--system goes with --chat');
       if (flags.json && flags.chat) throw new UsageError('--json goes without --chat');
       if (flags.stop.includes('')) throw new UsageError('--stop needs a text');
-      const loaded = await loadReader(folder);
-      if (flags.chat) await chat(loaded, folder, prompt, flags, io);
+      const loaded = await loadModel(folder);
+      if (flags.chat) await chat(readerOf(loaded), folder, prompt, flags, io);
       else await once(loaded, folder, prompt, flags, io);
     });
 }
 
 /** What the flags say of drawing. @param turn makes the draws of each turn others */
-function optionsOf(flags: Flags, turn: number): GenerationOptions {
-  const { temperature, topK, topP, minP, repetitionPenalty } = flags;
+function optionsOf(flags: Flags, turn: number, usual = usualTemperature): GenerationOptions {
+  const { temperature = usual, topK, topP, minP, repetitionPenalty } = flags;
   const drawn = { key: new Key(flags.seed).foldIn(turn), temperature, topK, topP, minP };
   return { repetitionPenalty, ...(temperature > 0 && drawn) };
 }
 
 async function once(
-  loaded: LoadedReader,
+  loaded: LoadedModel,
   folder: string,
   prompt: string | undefined,
   flags: Flags,
   io: Io,
 ): Promise<void> {
   if (flags.tokens) {
+    checkPrompt(loaded, flags.tokens);
+    const fill = fillerFor(loaded, flags.tokens);
     const tokens: number[] = [];
-    await answer(loaded, flags.tokens, flags, optionsOf(flags, 0), (token) => {
+    if (fill) {
+      const { tokens: all, fills } = await filled(fill, loaded, flags.tokens, flags);
+      io.out(
+        flags.json ? `${JSON.stringify({ prompt: flags.tokens, tokens: all, fills })}\n` : `${all.join()}\n`,
+      );
+      return;
+    }
+    await answer(readerOf(loaded), flags.tokens, flags, optionsOf(flags, 0), (token) => {
       tokens.push(token);
       if (!flags.json) io.out(tokens.length === 1 ? `${token}` : `,${token}`);
     });
@@ -99,12 +123,72 @@ async function once(
     return;
   }
   const tokenizer = needTokenizer(loaded, folder, ': give --tokens');
-  const given = prompt ?? (await readAll(process.stdin));
-  const ids = idsOf(tokenizer, given);
-  const text = await answerText(loaded, tokenizer, ids, flags, 0, (piece) => {
+  const given = prompt ?? (await promptOf(process.stdin));
+  const ids = endedFor(loaded, tokenizer, idsOf(tokenizer, given));
+  checkPrompt(loaded, ids);
+  const fill = fillerFor(loaded, ids);
+  if (fill) return fillText(fill, loaded, given, ids, flags, io);
+  const text = await answerText(readerOf(loaded), tokenizer, ids, flags, 0, (piece) => {
     if (!flags.json) io.out(piece);
   });
   io.out(flags.json ? `${JSON.stringify({ prompt: given, ...text })}\n` : '\n');
+}
+
+/** What was piped in; the line's end that a shell adds is none of the text. */
+async function promptOf(input: NodeJS.ReadStream): Promise<string> {
+  if (input.isTTY) throw new UsageError('say what to go on with: a prompt, or one on the standard input');
+  return (await readAll(input)).replace(/\r?\n$/, '');
+}
+
+/** A T5 reads an end after its text. */
+function endedFor(
+  { family, model }: LoadedModel,
+  tokenizer: Tokenizer,
+  ids: readonly number[],
+): readonly number[] {
+  const { eosTokenId } = model.config as { readonly eosTokenId?: number | null };
+  if (family.kind !== 'encoderDecoder' || typeof eosTokenId !== 'number') return ids;
+  return ids.at(-1) === eosTokenId || eosTokenId >= tokenizer.vocabSize ? ids : [...ids, eosTokenId];
+}
+
+async function filled(
+  fill: Filler,
+  loaded: LoadedModel,
+  ids: readonly number[],
+  flags: Flags,
+): Promise<Filled> {
+  const tokenizer = needTokenizer(loaded, loaded.folder, ', which would tell its masks');
+  if (flags.stop.length > 0) throw new UsageError('--stop goes with a text that is gone on with');
+  return untilSignal(
+    (signal) =>
+      fill(ids, {
+        loaded,
+        tokenizer,
+        maxTokens: flags.maxTokens,
+        draws: (turn) => ({ ...optionsOf(flags, turn, 0), signal }),
+      }),
+    () => 'Stopped.',
+  );
+}
+
+async function fillText(
+  fill: Filler,
+  loaded: LoadedModel,
+  prompt: string,
+  ids: readonly number[],
+  flags: Flags,
+  io: Io,
+): Promise<void> {
+  const { tokens, fills } = await filled(fill, loaded, ids, flags);
+  const decode = (some: readonly number[]): string => loaded.tokenizer!.decode(some, { skipSpecial: true });
+  const text = decode(tokens);
+  const parts = fills.map(({ tokens: own, at, ...further }) => ({
+    at,
+    text: decode(own),
+    tokens: own,
+    ...further,
+  }));
+  io.out(flags.json ? `${JSON.stringify({ prompt, text, fills: parts })}\n` : `${text}\n`);
 }
 
 /** A text as tokens: where there is none, what begins one. */
@@ -140,9 +224,9 @@ async function answerText(
   return { text: text.written, tokens: text.tokens };
 }
 
-/** @throws Interrupted where a signal ended it; CommandError for a prompt that is too long or of tokens that there are not */
+/** @throws Interrupted where a signal ended it; CommandError for a prompt that is too long */
 async function answer(
-  { reader, most, vocabSize }: LoadedReader,
+  { reader, most }: LoadedReader,
   ids: readonly number[],
   { maxTokens }: Flags,
   options: GenerationOptions,
@@ -150,28 +234,29 @@ async function answer(
 ): Promise<void> {
   if (ids.length >= most)
     throw new CommandError(`the prompt has ${ids.length} tokens, and the model can read ${most} in all`);
+  let came = 0;
+  await untilSignal(
+    async (signal) => {
+      const maxNewTokens = Math.min(maxTokens, most - ids.length);
+      for await (const token of stream(reader, ids, { ...options, maxNewTokens, signal })) {
+        came++;
+        take(token);
+      }
+    },
+    () => `Stopped after ${came} tokens.`,
+  );
+}
+
+/** @throws CommandError for a prompt that is too long, or of tokens that there are not */
+function checkPrompt(
+  { most, vocabSize }: Pick<LoadedReader, 'most' | 'vocabSize'>,
+  ids: readonly number[],
+): void {
+  if (ids.length > most)
+    throw new CommandError(`the prompt has ${ids.length} tokens, and the model can read ${most} in all`);
   const unknown = ids.find((id) => id >= vocabSize);
   if (unknown !== undefined)
     throw new CommandError(`there is no token ${unknown}: the model has ${vocabSize} tokens`);
-  const abort = new AbortController();
-  let heard = null as Signal | null;
-  const off = onSignal((signal) => {
-    heard = signal;
-    abort.abort();
-  });
-  let came = 0;
-  try {
-    const maxNewTokens = Math.min(maxTokens, most - ids.length);
-    for await (const token of stream(reader, ids, { ...options, maxNewTokens, signal: abort.signal })) {
-      came++;
-      take(token);
-    }
-  } catch (error) {
-    if (heard === null) throw error;
-    throw new Interrupted(`Stopped after ${came} tokens.`, exitCodes[heard]);
-  } finally {
-    off();
-  }
 }
 
 async function chat(
@@ -189,6 +274,7 @@ async function chat(
   for await (const content of turnsOf(first, io)) {
     messages.push({ role: 'user', content });
     const ids = Array.from(tokenizer.encodeChat(messages, { addGenerationPrompt: true }));
+    checkPrompt(loaded, ids);
     const { text } = await answerText(loaded, tokenizer, ids, flags, turn++, (piece) => io.out(piece));
     io.out('\n');
     messages.push({ role: 'assistant', content: text });

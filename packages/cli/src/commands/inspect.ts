@@ -91,10 +91,11 @@ const partOf = (name: string): string =>
 /** From the configuration alone. */
 function memoryOf(config: Readonly<Record<string, unknown>>, lengths: readonly number[]): Findings['memory'] {
   const family = families.find(({ type }) => type === config['model_type']);
-  if (!family) return null;
+  if (!family?.footprint) return null;
+  const { footprint } = family;
   try {
     const own = family.schema.fromJson(config);
-    return lengths.map((length) => ({ length, bytes: 4 * family.footprint(own, length) }));
+    return lengths.map((length) => ({ length, bytes: 4 * footprint(own, length) }));
   } catch {
     // The rest can be told of a config that makes no model.
     return null;

@@ -1,36 +1,31 @@
 /** `infinigrad train`: a language model from texts or from a generator. */
 import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
-import { Key } from '@infinigrad/tensor';
-import type { Tokenizer } from '@infinigrad/zoo';
 import { assignments, integer, number, path } from '../arguments.ts';
 import { checkFree } from '../aside.ts';
-import { readObject } from '../checkpoint.ts';
-import { asUsage, CommandError, UsageError } from '../errors.ts';
+import { CommandError, UsageError } from '../errors.ts';
+import { families, familyOf, modelsFor, mostTokens } from '../families.ts';
+import { courseOf, nextToken, type Course, type CourseOptions } from '../objectives/courses.ts';
 import {
-  familyOf,
-  mostTokens,
-  presetNames,
-  presetOf,
-  savedModel,
-  type CausalModel,
-  type Family,
-} from '../families.ts';
+  chosenObjective,
+  kinds,
+  objectiveHelp,
+  objectiveNames,
+  type ObjectiveName,
+} from '../objectives/names.ts';
 import type { Io } from '../output.ts';
-import { saveTokenizer, tokenizerIn, tokenizerNamed } from '../tokenizer.ts';
+import { saveTokenizer, tokenizerIn } from '../tokenizer.ts';
+import { baseOf, modelKey, tokenizerFor, type BaseFlags } from '../train/base.ts';
 import { generatedData, readTexts, textData, type TrainData } from '../train/data.ts';
-import { generatorHelp } from '../train/generators.ts';
-import { planIn, scheduleNames, type TrainPlan } from '../train/plan.ts';
+import { generatorHelp, generatorOf } from '../train/generators.ts';
+import { planIn, scheduleNames, usualNoise, type TrainPlan } from '../train/plan.ts';
 import { runSession } from '../train/session.ts';
 
-interface Flags {
-  readonly model?: string;
-  readonly config?: string;
-  readonly from?: string;
-  readonly set?: Readonly<Record<string, unknown>>;
+interface Flags extends BaseFlags {
   readonly data?: readonly string[];
   readonly generator?: string;
-  readonly tokenizer?: string;
+  readonly noise?: number;
+  readonly spanLength?: number;
   readonly out?: string;
   readonly resume?: string;
   readonly json?: boolean;
@@ -48,13 +43,22 @@ interface Flags {
   readonly evalEvery: number;
   readonly saveEvery?: number;
   readonly logEvery?: number;
-  readonly seed: number;
 }
 
 const usualLength = 128;
 
+const models = families
+  .map(({ type, presets }) => `  ${`${type}:`.padEnd(21)}${Object.keys(presets).join(', ')}`)
+  .join('\n');
+const modelsOf = (name: ObjectiveName): string[] =>
+  modelsFor((kind) => (kinds[kind] as readonly ObjectiveName[]).includes(name));
+
 const examples = `
-Models: ${presetNames.join(', ')}.
+Models, by type:
+${models}
+
+Objectives, with the types of models that take them (the usual one of a model first):
+${objectiveHelp(modelsOf)}
 
 Generators, with their settings:
 ${generatorHelp}
@@ -65,6 +69,12 @@ Examples:
                                                      a small GPT-2 with its own tokens
   infinigrad train --generator markov:states=4 --set hiddenSize=32 --steps 60 --out runs/chain
                                                      beside the best possible loss
+  infinigrad train --objective masked --data text.txt --out runs/bert
+                                                     a small BERT, from both sides
+  infinigrad train --model t5-tiny --data text.txt --noise 0.2 --out runs/t5
+                                                     a T5 that fills in spans
+  infinigrad train --model gpt2-tiny --objective prefix --data text.txt --out runs/prefix
+                                                     the beginning is read both ways
   infinigrad train --from runs/tiny --data text.txt --steps 20 --learning-rate 1e-4 --out runs/tuned
                                                      go on from a saved model
   infinigrad train --resume runs/tiny                go on with a run that was stopped
@@ -77,7 +87,10 @@ export function defineTrain(program: Command, io: Io): void {
   program
     .command('train')
     .description('Train a language model on texts, or on a task that a generator makes.')
-    .option('--model <name>', 'which model and size, see below (default: llama-tiny)')
+    .option(
+      '--model <name>',
+      'which model and size, see below (default: llama-tiny, or what fits --objective)',
+    )
     .option('--config <file>', 'a config.json in place of --model', path)
     .option('--from <dir>', 'begin with the model in this folder', path)
     .option('--set <field=value>', 'change a field of the configuration; may come again', assignments)
@@ -86,6 +99,22 @@ export function defineTrain(program: Command, io: Io): void {
     .option(
       '--tokenizer <kind>',
       'bytes, bpe:SIZE (trained on the texts), or a folder with a tokenizer.json (default: bytes, or that of --from)',
+    )
+    .addOption(
+      new Option(
+        '--objective <name>',
+        'what it is trained on, see below (default: what the model is made for)',
+      ).choices([...objectiveNames]),
+    )
+    .option(
+      '--noise <share>',
+      `masked, span, blank: how many of the tokens are to be told (default: ${usualNoise.noise})`,
+      number(0.001, 0.999),
+    )
+    .option(
+      '--span-length <x>',
+      `span, blank: how many of them stand together, in the mean (default: ${usualNoise.spanLength})`,
+      number(1, 999),
     )
     .option('--out <dir>', 'folder of the run, new or empty', path)
     .option('--resume <dir>', 'go on with the run in this folder', path)
@@ -130,25 +159,27 @@ async function resume(out: string, flags: Flags, given: (name: string) => boolea
   const family = familyOf(plan.model['model_type']);
   const config = family.schema.fromJson(plan.model);
   const model = family.make(config, modelKey(plan));
-  const vocabSize = (config as { vocabSize: number }).vocabSize;
-  let data: TrainData;
-  if ('generator' in plan.data) data = generatedData(plan.data.generator, plan);
-  else {
+  const { vocabSize } = config as { vocabSize: number };
+  let [data, course]: [TrainData?, Course?] = [];
+  if ('generator' in plan.data) {
+    data = generatedData(generatorOf(plan.data.generator, plan.length), plan);
+    course = nextToken;
+  } else {
     const { texts, sha256 } = await readTexts(plan.data.files);
     if (sha256 !== plan.data.sha256)
       throw new CommandError(`the texts of the run in ${out} have changed: start anew with another --out`);
     const tokenizer = await tokenizerIn(out, vocabSize);
     if (!tokenizer)
       throw new CommandError(`${out} holds no tokenizer any more: start anew with another --out`);
-    data = textData(texts, tokenizer, plan);
+    course = courseOf(plan.objective, { ...plan, kind: family.kind, vocabSize }, tokenizer);
+    data = textData(texts, tokenizer, course, plan);
   }
   const json = flags.json ?? false;
-  await runSession({ out, plan, model, data, resume: true, json, prepare: () => Promise.resolve() }, io);
+  const session = { out, plan, model, data, course, json };
+  await runSession({ ...session, resume: true, prepare: () => Promise.resolve() }, io);
 }
 
 const flagOf = (name: string): string => `--${name.replaceAll(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
-
-const modelKey = ({ seed }: { readonly seed: number }): Key => new Key(seed).foldIn(0);
 
 async function start(flags: Flags, io: Io): Promise<void> {
   const { out, data: files, generator: spec, json = false } = flags;
@@ -158,21 +189,37 @@ async function start(flags: Flags, io: Io): Promise<void> {
   if (spec !== undefined && flags.tokenizer !== undefined)
     throw new UsageError('a generator makes tokens: it goes without --tokenizer');
   const base = await baseOf(flags);
+  const { family } = base;
+  const objective = chosenObjective(flags.objective, family);
+  if (spec !== undefined && objective !== 'causal')
+    throw new UsageError(
+      `a generator makes texts for the next token (--objective causal), and ${objective} needs --data`,
+    );
+  const noise = noiseOf(flags, objective);
   await checkFree(out);
   const read = files && (await readTexts(files));
-  const tokenizer = read ? await tokenizerFor(flags, base, read.texts) : null;
-  const length = flags.length ?? Math.min(usualLength, mostTokens(base.family, base.config));
-  const sizes = { ...flags, length };
-  const generated = spec === undefined ? null : generatedData(spec, sizes);
-  const data = generated ?? textData(read!.texts, tokenizer!, sizes);
-  const { config, model } = base.make(data);
-  if (length > mostTokens(base.family, config))
+  const tokenizer = read ? await tokenizerFor(flags, base, read.texts, objective) : null;
+  const length = flags.length ?? Math.min(usualLength, mostTokens(family, base.config));
+  const sizes = { ...flags, ...noise, length };
+  const generator = spec === undefined ? null : generatorOf(spec, length);
+  const vocabSize = generator?.vocabSize ?? tokenizer!.vocabSize;
+  const { config, model } = base.make(vocabSize, tokenizer);
+  if (length > mostTokens(family, config))
     throw new UsageError(
-      `--length ${length} is more than the ${mostTokens(base.family, config)} tokens that the model can read`,
+      `--length ${length} is more than the ${mostTokens(family, config)} tokens that the model can read`,
     );
+  const courseOptions: CourseOptions = {
+    ...sizes,
+    kind: family.kind,
+    vocabSize: (config as { vocabSize: number }).vocabSize,
+  };
+  const course = generator ? nextToken : courseOf(objective, courseOptions, tokenizer!);
+  const data = generator ? generatedData(generator, sizes) : textData(read!.texts, tokenizer!, course, sizes);
   const plan: TrainPlan = {
-    model: base.family.schema.toJson(config),
+    model: family.schema.toJson(config),
     data: files ? { files: files.map((file) => resolve(file)), sha256: read!.sha256 } : { generator: spec! },
+    objective,
+    ...noise,
     seed: flags.seed,
     steps: flags.steps,
     batchSize: flags.batchSize,
@@ -191,75 +238,18 @@ async function start(flags: Flags, io: Io): Promise<void> {
   };
   const prepare = (folder: string): Promise<void> =>
     tokenizer ? saveTokenizer(tokenizer, folder, flags.tokenizer ?? flags.from ?? null) : Promise.resolve();
-  await runSession({ out, plan, model, data, resume: false, json, prepare }, io);
+  await runSession({ out, plan, model, data, course, resume: false, json, prepare }, io);
 }
 
-/** What the data needs of a model. */
-type Vocabulary = Pick<TrainData, 'vocabSize' | 'eos'>;
-
-/** What is trained: its family, and how it is made once the number of tokens is known. */
-interface Base {
-  readonly family: Family;
-  /** Fields that decide before that, with their defaults. */
-  readonly config: object;
-  make(vocabulary: Vocabulary): { readonly config: object; readonly model: CausalModel };
-}
-
-async function baseOf(flags: Flags): Promise<Base> {
-  const { model: name, config: file, from, set = {}, seed } = flags;
-  const given = [name, file, from].filter((one) => one !== undefined).length;
-  if (given > 1) throw new UsageError('say one of --model, --config and --from');
-  if (from !== undefined) {
-    if (flags.set) throw new UsageError('--from begins with a model as it is: it goes without --set');
-    const { family, model } = await savedModel(from);
-    model.train();
-    const { config } = model;
-    const own = (config as { vocabSize: number }).vocabSize;
-    const make = ({ vocabSize }: Vocabulary) => {
-      if (vocabSize > own)
-        throw new CommandError(`the model in ${from} has ${own} tokens, and the data ${vocabSize}`);
-      return { config, model };
-    };
-    return { family, config, make };
-  }
-  const { family, options } = file === undefined ? presetOf(name ?? 'llama-tiny') : await configOf(file);
-  const own = asUsage(() => family.schema.make({ ...options, ...set }));
+/** @throws UsageError for what the objective does not take */
+function noiseOf({ noise, spanLength }: Flags, objective: ObjectiveName): typeof usualNoise {
+  const wrong = [
+    ...(noise !== undefined && !['masked', 'span', 'blank'].includes(objective) ? ['--noise'] : []),
+    ...(spanLength !== undefined && !['span', 'blank'].includes(objective) ? ['--span-length'] : []),
+  ];
+  if (wrong.length > 0) throw new UsageError(`--objective ${objective} goes without ${wrong.join(', ')}`);
   return {
-    family,
-    config: own,
-    make: (vocabulary) => {
-      const { vocabSize } = vocabulary;
-      const fit = 'vocabSize' in set ? {} : fitting(own, vocabulary);
-      const config = asUsage(() => family.schema.make({ ...options, ...fit, ...set }));
-      const { vocabSize: made } = config as { vocabSize: number };
-      if (made < vocabSize)
-        throw new UsageError(`--set vocabSize=${made} is less than the ${vocabSize} tokens of the data`);
-      return { config, model: asUsage(() => family.make(config, modelKey({ seed }))) };
-    },
-  };
-}
-
-/** The size of the vocabulary, and special tokens that lie in it. A vocabulary of the model's own size is the model's own. */
-function fitting(own: object, { vocabSize, eos }: Vocabulary): Readonly<Record<string, unknown>> {
-  if ((own as { vocabSize: number }).vocabSize === vocabSize) return {};
-  const special = { bosTokenId: null, eosTokenId: eos, padTokenId: null };
-  return { vocabSize, ...Object.fromEntries(Object.entries(special).filter(([name]) => name in own)) };
-}
-
-async function configOf(file: string): Promise<ReturnType<typeof presetOf>> {
-  const json = await readObject(file);
-  const family = familyOf(json['model_type']);
-  return {
-    family,
-    options: asUsage(() => family.schema.fromJson(json)) as Readonly<Record<string, unknown>>,
-  };
-}
-
-async function tokenizerFor(flags: Flags, { config }: Base, texts: readonly string[]): Promise<Tokenizer> {
-  const { tokenizer: kind, from } = flags;
-  if (kind !== undefined) return tokenizerNamed(kind, () => texts);
-  if (from === undefined) return tokenizerNamed('bytes', () => texts);
-  const own = await tokenizerIn(from, (config as { vocabSize: number }).vocabSize);
-  if (own) return own;
-  throw new CommandError(`${from} holds no tokenizer: say which with --tokenizer`);
+    noise: noise ?? usualNoise.noise,
+    spanLength: spanLength ?? usualNoise.spanLength,
+  } as typeof usualNoise;
 }

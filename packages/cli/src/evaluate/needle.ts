@@ -2,7 +2,7 @@
 import { Key } from '@infinigrad/tensor';
 import { generate, type Tokenizer } from '@infinigrad/zoo';
 import { CommandError, UsageError } from '../errors.ts';
-import type { LoadedModel } from '../model.ts';
+import type { LoadedReader } from '../model.ts';
 
 export interface NeedleCell {
   readonly length: number;
@@ -19,7 +19,7 @@ const question = ' The magic number is';
 
 /** @throws UsageError for lengths that hold no needle or that the model cannot read, CommandError for a text that is too short */
 export async function needleTable(
-  { reader, most }: LoadedModel,
+  { reader, most }: LoadedReader,
   tokenizer: Tokenizer,
   haystack: string,
   options: { readonly lengths: readonly number[]; readonly samples: number; readonly seed: number },

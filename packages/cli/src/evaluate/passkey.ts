@@ -2,7 +2,7 @@
 import { Key } from '@infinigrad/tensor';
 import { generate, passkeyBatch, passkeyVocabSize, type KeyPosition } from '@infinigrad/zoo';
 import { CommandError, UsageError } from '../errors.ts';
-import type { LoadedModel } from '../model.ts';
+import type { LoadedReader } from '../model.ts';
 
 export interface PasskeySettings {
   readonly digits: number;
@@ -22,7 +22,7 @@ export interface PasskeyCell {
 
 /** @throws CommandError for a model of other tokens, UsageError for lengths that do not fit */
 export async function passkeyTable(
-  { reader, vocabSize, most }: LoadedModel,
+  { reader, vocabSize, most }: LoadedReader,
   { digits, segment, filler }: PasskeySettings,
   options: { readonly lengths: readonly number[]; readonly samples: number; readonly seed: number },
 ): Promise<PasskeyCell[]> {

@@ -3,7 +3,7 @@ import { crossEntropy, evaluate, type PackedRow } from '@infinigrad/nn';
 import { causalBatch, type CausalBatch, type Tokenizer } from '@infinigrad/zoo';
 import { CommandError } from '../errors.ts';
 import type { LoadedModel } from '../model.ts';
-import { windowRow } from '../train/data.ts';
+import { windowRow } from '../train/windows.ts';
 
 export interface PerplexityOptions {
   /** Tokens in a window. */
@@ -26,18 +26,13 @@ export interface Perplexity {
 
 /** @throws CommandError for a text of less than two tokens, and one with tokens that the model does not have */
 export async function perplexity(
-  { model, vocabSize }: LoadedModel,
+  { model, vocabSize }: Pick<LoadedModel, 'model' | 'vocabSize'>,
   tokenizer: Tokenizer,
   text: string,
   options: PerplexityOptions,
 ): Promise<Perplexity> {
   const all = tokenizer.encode(text, { special: false });
-  const tokens = all.subarray(0, Math.min(all.length, options.limit));
-  if (tokens.length < 2)
-    throw new CommandError(`the text has ${tokens.length} tokens: at least 2 are needed`);
-  const unknown = tokens.find((id) => id >= vocabSize);
-  if (unknown !== undefined)
-    throw new CommandError(`the tokenizer makes token ${unknown}, and the model has ${vocabSize}`);
+  const tokens = checkedTokens(all, vocabSize, options.limit);
   const told = tokens.length - 1;
   const { loss } = await evaluate(
     model,
@@ -52,6 +47,17 @@ export async function perplexity(
     bitsPerByte: (loss * told) / Math.LN2 / Math.max(1, bytes),
     tokens: told,
   };
+}
+
+/** @throws CommandError for less than two tokens, and for one that the model does not have */
+export function checkedTokens(all: Int32Array, vocabSize: number, limit: number): Int32Array {
+  const tokens = all.subarray(0, Math.min(all.length, limit));
+  if (tokens.length < 2)
+    throw new CommandError(`the text has ${tokens.length} tokens: at least 2 are needed`);
+  const unknown = tokens.find((id) => id >= vocabSize);
+  if (unknown !== undefined)
+    throw new CommandError(`the tokenizer makes token ${unknown}, and the model has ${vocabSize}`);
+  return tokens;
 }
 
 /** Every token but the first is a target once. */

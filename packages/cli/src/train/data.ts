@@ -1,12 +1,12 @@
 /** Batches of a run: windows of texts, or what a generator makes; each made from a key alone. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { causalBatch, type CausalBatch, type Tokenizer } from '@infinigrad/zoo';
-import type { PackedRow } from '@infinigrad/nn';
+import type { Tokenizer } from '@infinigrad/zoo';
 import { Key } from '@infinigrad/tensor';
 import { CommandError, reason } from '../errors.ts';
+import { tokensOf, type Batch, type Course } from '../objectives/courses.ts';
 import { count } from '../output.ts';
-import { generatorOf } from './generators.ts';
+import type { Generator as Task } from './generators.ts';
 import type { TrainPlan } from './plan.ts';
 
 /** Batches of an evaluation. */
@@ -16,12 +16,9 @@ const mostBytes = 2 ** 29;
 
 export interface TrainData {
   readonly about: string;
-  readonly vocabSize: number;
-  /** The token that ends a text; null where there is none. */
-  readonly eos: number | null;
-  batch(key: Key): CausalBatch;
+  batch(key: Key): Batch;
   /** Those that the model is evaluated on; none where there is too little text. */
-  readonly validation: (() => Iterable<CausalBatch>) | null;
+  readonly validation: (() => Iterable<Batch>) | null;
   /** The loss that the best possible model has; null where that is not known. */
   readonly floor: number | null;
 }
@@ -55,10 +52,14 @@ export async function readTexts(
 type Sizes = Pick<TrainPlan, 'batchSize' | 'length' | 'validation' | 'seed'>;
 
 /** A text in which windows begin anywhere; its end is kept for evaluations. @throws CommandError where it is shorter than a window */
-export function textData(texts: readonly string[], tokenizer: Tokenizer, sizes: Sizes): TrainData {
-  const { batchSize, length, validation: share } = sizes;
-  const tokens = tokensOf(texts, tokenizer);
-  const window = length + 1;
+export function textData(
+  texts: readonly string[],
+  tokenizer: Tokenizer,
+  course: Course,
+  { batchSize, length, validation: share, seed }: Sizes,
+): TrainData {
+  const tokens = tokensOf(texts, tokenizer, course);
+  const { window } = course;
   if (tokens.length < window)
     throw new CommandError(
       `the text has ${count(tokens.length)} tokens, and --length ${length} needs ${window}`,
@@ -68,65 +69,54 @@ export function textData(texts: readonly string[], tokenizer: Tokenizer, sizes: 
   const end = tokens.length - kept;
   return {
     about: `${count(tokens.length)} tokens of text${kept > 0 ? `, the last ${count(kept)} for evaluation` : ''}`,
-    vocabSize: tokenizer.vocabSize,
-    eos: tokenizer.special.eos === undefined ? null : tokenizer.specialId('eos'),
     batch: (key) => {
-      const words = key.bits(batchSize);
+      const words = key.foldIn(0).bits(batchSize);
       const starts = Array.from(words, (word) => Math.floor((word / 2 ** 32) * (end - window + 1)));
-      return causalBatch(starts.map((start) => windowRow(tokens, start, length)));
+      return course.batch(
+        starts.map((start) => tokens.subarray(start, start + window)),
+        key.foldIn(1),
+      );
     },
-    validation: kept === 0 ? null : () => windowsFrom(tokens, end, sizes),
+    validation:
+      kept === 0
+        ? null
+        : () => evaluationBatches(course, tokens.subarray(end), { batchSize, seed, batches: evaluated }),
     floor: null,
   };
 }
 
-function tokensOf(texts: readonly string[], tokenizer: Tokenizer): Int32Array {
-  const eos = tokenizer.special.eos === undefined ? [] : [tokenizer.specialId('eos')];
-  const parts = texts.flatMap((text) => [tokenizer.encode(text), Int32Array.from(eos)]);
-  const all = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
-/** So many tokens, each with the one that comes next. */
-export function windowRow(tokens: Int32Array, start: number, length: number): PackedRow {
-  return {
-    tokens: tokens.slice(start, start + length),
-    targets: tokens.slice(start + 1, start + length + 1),
-    documents: new Int32Array(length).fill(1),
-    positions: Int32Array.from({ length }, (_, t) => t),
-    count: length,
-  };
-}
-
-/** Windows that follow on one another. */
-function* windowsFrom(tokens: Int32Array, from: number, { batchSize, length }: Sizes): Iterable<CausalBatch> {
-  let rows: PackedRow[] = [];
-  let batches = 0;
-  for (let start = from; start + length < tokens.length && batches < evaluated; start += length) {
-    rows.push(windowRow(tokens, start, length));
+/** Windows that follow on one another, and whatever is drawn, drawn alike whenever they are asked for. */
+export function* evaluationBatches(
+  course: Course,
+  tokens: Int32Array,
+  {
+    batchSize,
+    seed,
+    batches,
+  }: { readonly batchSize: number; readonly seed: number; readonly batches: number },
+): Generator<Batch, void, undefined> {
+  const key = new Key(seed).foldIn(evaluationKey);
+  const { window } = course;
+  // What is told of a window of the next token alone is not read again.
+  const stride = course.overlaps ? window - 1 : window;
+  let rows: Int32Array[] = [];
+  let made = 0;
+  for (let start = 0; start + window <= tokens.length && made < batches; start += stride) {
+    rows.push(tokens.subarray(start, start + window));
     if (rows.length < batchSize) continue;
-    yield causalBatch(rows);
+    yield course.batch(rows, key.foldIn(made++));
     rows = [];
-    batches++;
   }
-  if (rows.length > 0 && batches < evaluated) yield causalBatch(rows);
+  if (rows.length > 0 && made < batches) yield course.batch(rows, key.foldIn(made));
 }
 
-/** @throws UsageError for what is no generator */
-export function generatedData(spec: string, { batchSize: batch, length, seed }: Sizes): TrainData {
-  const generator = generatorOf(spec, length);
+/** What a generator makes. */
+export function generatedData(generator: Task, { batchSize: batch, length, seed }: Sizes): TrainData {
   // No step's key: those of steps are folded once more.
   const key = new Key(seed).foldIn(evaluationKey);
   return {
-    about: `generated: ${spec}`,
-    vocabSize: generator.vocabSize,
-    eos: null,
-    batch: (own) => generator.batch({ batch, length, whole: false }, own),
+    about: `generated: ${generator.spec}`,
+    batch: (own) => generator.batch({ batch, length, whole: false }, own.foldIn(0)),
     validation: () =>
       Array.from({ length: 4 }, (_, i) => generator.batch({ batch, length, whole: true }, key.foldIn(i))),
     floor: generator.floor,

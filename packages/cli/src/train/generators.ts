@@ -140,6 +140,8 @@ export const generatorHelp = Object.entries(kinds)
   .join('\n');
 
 export interface Generator {
+  /** What was asked for. */
+  readonly spec: string;
   readonly name: string;
   readonly settings: Settings;
   readonly vocabSize: number;
@@ -168,6 +170,7 @@ export function generatorOf(spec: string, length: number): Generator {
   return asUsage(() => {
     if (name === 'passkey') checkPasskey(settings, length);
     return {
+      spec,
       name,
       settings,
       vocabSize: kind.vocabSize(settings),

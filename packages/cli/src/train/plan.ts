@@ -4,9 +4,12 @@ import { schedules, type Schedule } from '@infinigrad/nn';
 import { checks } from '@infinigrad/zoo';
 import { readObject } from '../checkpoint.ts';
 import { CommandError } from '../errors.ts';
+import { objectiveNames, type ObjectiveName } from '../objectives/names.ts';
 
 export const planName = 'run.json';
 export const scheduleNames = ['cosine', 'linear', 'constant', 'wsd'] as const;
+
+export const usualNoise = { noise: 0.15, spanLength: 3 } as const;
 
 export interface TrainPlan {
   /** The content of config.json, but for the dtype. */
@@ -15,6 +18,10 @@ export interface TrainPlan {
   readonly data:
     | { readonly files: readonly string[]; readonly sha256: string }
     | { readonly generator: string };
+  readonly objective: ObjectiveName;
+  /** Share of the tokens that are hidden or taken out, and the mean length of what is taken out. */
+  readonly noise: number;
+  readonly spanLength: number;
   readonly seed: number;
   readonly steps: number;
   readonly batchSize: number;
@@ -54,6 +61,9 @@ const dataCheck: checks.Check = (value) => {
 const fields: { readonly [F in keyof TrainPlan]: checks.Check } = {
   model: (value) => (isObject(value) ? null : 'an object'),
   data: dataCheck,
+  objective: checks.oneOf(...objectiveNames),
+  noise: checks.number(0.001, 0.999),
+  spanLength: checks.number(1, 999),
   seed: checks.integer(0, 2 ** 32 - 1),
   steps: checks.integer(),
   batchSize: checks.integer(1, 65_536),
@@ -74,7 +84,12 @@ const fields: { readonly [F in keyof TrainPlan]: checks.Check } = {
 /** The plan of the run in a folder. @throws CommandError that names the file where it is none */
 export async function planIn(folder: string): Promise<TrainPlan> {
   const path = join(folder, planName);
-  const json = await readObject(path);
+  // What plans of the next token alone do not say.
+  const json: Readonly<Record<string, unknown>> = {
+    objective: 'causal',
+    ...usualNoise,
+    ...(await readObject(path)),
+  };
   if (json['format'] !== 1) throw new CommandError(`${path} is no plan of a run, or one of a later version`);
   for (const [name, check] of Object.entries(fields)) {
     const wanted = check(json[name]);

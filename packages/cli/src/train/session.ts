@@ -1,14 +1,14 @@
 /** A run from its plan to a saved model: training, what is shown meanwhile, and how it ends. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AdamW, crossEntropy, Trainer, type LossFunction } from '@infinigrad/nn';
+import { AdamW, Trainer } from '@infinigrad/nn';
 import { Checkpoints, JsonLinesFile, showProgress } from '@infinigrad/nn/node';
 import { Key, NumericError } from '@infinigrad/tensor';
 import { writeFileAtomic } from '@infinigrad/tensor/node';
 import { savePretrained } from '@infinigrad/zoo/node';
-import type { CausalBatch } from '@infinigrad/zoo';
 import { CommandError, Interrupted } from '../errors.ts';
-import type { CausalModel } from '../families.ts';
+import type { TrainedModel } from '../families.ts';
+import { lossOf, type Batch, type Course } from '../objectives/courses.ts';
 import { count, digits, type Io } from '../output.ts';
 import { exitCodes, onSignal, type Signal } from '../signals.ts';
 import type { TrainData } from './data.ts';
@@ -18,8 +18,9 @@ import { planName, planText, scheduleOf, type TrainPlan } from './plan.ts';
 export interface Session {
   readonly out: string;
   readonly plan: TrainPlan;
-  readonly model: CausalModel;
+  readonly model: TrainedModel;
   readonly data: TrainData;
+  readonly course: Course;
   /** Go on with what the folder holds. */
   readonly resume: boolean;
   /** Write events as lines of JSON. */
@@ -28,17 +29,9 @@ export interface Session {
   prepare(folder: string): Promise<void>;
 }
 
-/** The mean loss of the targets that count, and the share of them that the model would have guessed. */
-const loss: LossFunction<CausalModel, CausalBatch> = (model, { inputIds, targets }, { key, training }) => {
-  const { logits } = model.forward(inputIds, training && key ? { key: key.foldIn(1) } : {});
-  const counted = targets.ne(-100).cast('f32');
-  const right = logits.argMax(-1).eq(targets).cast('f32').mul(counted).sum().div(counted.sum());
-  return { loss: crossEntropy(logits, targets), metrics: { accuracy: right } };
-};
-
 const checkpointsOf = (out: string): Checkpoints => new Checkpoints(join(out, 'checkpoints'));
 
-function trainerOf({ out, plan, model, data }: Session): Trainer<CausalModel, CausalBatch> {
+function trainerOf({ out, plan, model, data, course }: Session): Trainer<TrainedModel, Batch> {
   const all = model.parameters();
   const matrices = all.filter(({ rank }) => rank >= 2);
   const rest = all.filter(({ rank }) => rank < 2);
@@ -47,7 +40,7 @@ function trainerOf({ out, plan, model, data }: Session): Trainer<CausalModel, Ca
     { params: rest, weightDecay: 0 },
   ].filter(({ params }) => params.length > 0);
   const { validation } = data;
-  return new Trainer<CausalModel, CausalBatch>({
+  return new Trainer<TrainedModel, Batch>({
     model,
     optimizer: new AdamW(groups, {
       learningRate: plan.learningRate,
@@ -55,8 +48,9 @@ function trainerOf({ out, plan, model, data }: Session): Trainer<CausalModel, Ca
       maxGradNorm: plan.clip,
       schedule: scheduleOf(plan),
     }),
-    loss,
-    data: (_, key) => data.batch(key!.foldIn(0)),
+    loss: (own, batch, { key, training }) =>
+      lossOf(course, own, batch, training ? key?.foldIn(1) : undefined),
+    data: (_, key) => data.batch(key!),
     weight: ({ count: targets }) => targets,
     key: new Key(plan.seed).foldIn(1),
     steps: plan.steps,
@@ -120,7 +114,7 @@ export async function runSession(session: Session, io: Io): Promise<void> {
     const found = evaluated as Readonly<Record<string, number>> | null;
     say(
       { event: 'finished', out, step: trainer.step, evaluation: found, floor: data.floor },
-      `${found ? `Evaluated: loss ${digits(found['loss']!)}${floor}, ${(100 * found['accuracy']!).toFixed(1)}% of tokens right. ` : ''}Saved in ${out}`,
+      `${found ? `Evaluated: loss ${digits(found['loss']!)}${floor}, ${(100 * found['accuracy']!).toFixed(1)}% of targets right. ` : ''}Saved in ${out}`,
     );
   } finally {
     unlock();
@@ -129,7 +123,7 @@ export async function runSession(session: Session, io: Io): Promise<void> {
 
 /** @returns the signal that ended it, or null */
 async function fit(
-  trainer: Trainer<CausalModel, CausalBatch>,
+  trainer: Trainer<TrainedModel, Batch>,
   say: (event: Readonly<Record<string, unknown>>, text: string) => void,
 ): Promise<Signal | null> {
   let heard: Signal | null = null;
@@ -151,7 +145,7 @@ async function fit(
   }
 }
 
-function tellEvents(trainer: Trainer<CausalModel, CausalBatch>, io: Io): void {
+function tellEvents(trainer: Trainer<TrainedModel, Batch>, io: Io): void {
   const tell = (event: string, values: object): void => io.out(`${JSON.stringify({ event, ...values })}\n`);
   trainer.on('log', ({ step, values }) => tell('log', { step, ...values }));
   trainer.on('evaluate', ({ step, values }) => tell('evaluate', { step, ...values }));
