@@ -15,10 +15,15 @@ import type { TileShape } from './shape.ts';
 
 /** Rows of A that are multiplied at once. */
 export const dottedRows = 2;
-/** Columns of B that `dot1` takes at a time. */
-export const dottedColumns = 2;
-/** Sums of a dot product that are taken side by side: adding has a latency of several turns. */
-const parts = 4;
+/** Columns of B that are taken at a time. */
+export const dottedColumns = 8;
+/**
+ * The same by rows, most first. Many sums at once hide the latency of adding; and what memory far away can deliver, it delivers
+ * to many streams: eight reach twice the rate of two.
+ */
+const columnsAtOnce = [[], [dottedColumns, 4, 1], [4, 1]] as const;
+/** Vectors between two turns of the loop. */
+const unrolled = 2;
 
 const dotParameters = ['a', 'b', 'c', 'columns', 'inner', 'lineA', 'lineB', 'stepC'] as const;
 
@@ -37,19 +42,18 @@ export function buildDots(module: ModuleBuilder, shape: TileShape): void {
       const linesB = Array.from({ length: columns }, (_, j) =>
         fn.let(i32.add(p.b, i32.mul(p.lineB, i32.const(j)))),
       );
-      const sums = linesA.map(() => linesB.map(() => Array.from({ length: parts }, () => fn.local('v128'))));
-      sums.flat(2).forEach((sum) => fn.set(sum, v128.xor(sum, sum)));
+      const sums = linesA.map(() => linesB.map(() => fn.local('v128')));
+      for (const sum of sums.flat()) fn.set(sum, v128.xor(sum, sum));
       multiply(fn, shape, linesA, linesB, sums, p.inner);
       sums.forEach((row, i) => storeTotals(fn, shape, row, i32.add(p.c, i32.mul(p.stepC, i32.const(i)))));
       fn.advance(p.b, i32.mul(p.lineB, i32.const(columns)));
       fn.advance(p.c, columns * shape.bytes);
     };
-    if (rows === 1) fn.steps(p.columns, dottedColumns, () => some(dottedColumns));
-    fn.times(p.columns, () => some(1));
+    for (const columns of columnsAtOnce[rows]!) fn.steps(p.columns, columns, () => some(columns));
   }
 }
 
-type Sums = readonly (readonly (readonly Local<'v128'>[])[])[];
+type Sums = readonly (readonly Local<'v128'>[])[];
 
 /** Adds the products of all rows with all columns; the rows and columns advance. */
 function multiply(
@@ -68,13 +72,13 @@ function multiply(
     fn.block((out) => {
       let asked = -1;
       fn.steps(left, elements, () => {
-        for (let part = 0; part < vectors; part++) {
-          if (part > 0 && shape.breaks) fn.branchIf(out, i32.eq(left, i32.const((asked -= 2))));
-          inA.forEach((v, i) => fn.set(v, load(linesA[i]!, 16 * part)));
+        for (let k = 0; k < vectors; k++) {
+          if (k > 0 && shape.breaks) fn.branchIf(out, i32.eq(left, i32.const((asked -= 2))));
+          inA.forEach((v, i) => fn.set(v, load(linesA[i]!, 16 * k)));
           linesB.forEach((line, j) => {
-            fn.set(x, load(line, 16 * part));
+            fn.set(x, load(line, 16 * k));
             inA.forEach((v, i) => {
-              const sum = sums[i]![j]![part]!;
+              const sum = sums[i]![j]!;
               fn.set(sum, shape.accumulate(sum, v, x));
             });
           });
@@ -82,30 +86,33 @@ function multiply(
         for (const line of [...linesA, ...linesB]) fn.advance(line, elements * shape.bytes);
       });
     });
-  steps(parts * shape.lanes, parts, v128.load);
+  steps(unrolled * shape.lanes, unrolled, v128.load);
   steps(shape.lanes, 1, v128.load);
   steps(1, 1, one);
 }
 
-/** Stores the totals of one or two columns side by side. */
+/** Stores the totals of one column, or of a multiple of four, side by side. */
 function storeTotals(
   fn: FunctionBuilder,
-  { lanes, add }: TileShape,
-  columns: readonly (readonly V128[])[],
+  { lanes, bytes, add }: TileShape,
+  sums: readonly V128[],
   address: ReturnType<typeof i32.add>,
 ): void {
-  const whole = columns.map(([a, b, c, d]) => fn.let(add(add(a!, b!), add(c!, d!))));
-  const first = whole[0]!;
-  const second = whole.at(-1)!;
-  let totals: V128;
-  if (lanes === 2) totals = add(shuffle64(first, second, [0, 2]), shuffle64(first, second, [1, 3]));
-  else {
-    // Lanes 0 and 2, 1 and 3 of the first; of the second.
-    const pairs = fn.let(add(shuffle32(first, second, [0, 1, 4, 5]), shuffle32(first, second, [2, 3, 6, 7])));
-    totals = add(shuffle32(pairs, pairs, [0, 2, 0, 2]), shuffle32(pairs, pairs, [1, 3, 1, 3]));
-  }
-  const kept = fn.let(totals);
-  if (columns.length * (16 / lanes) === 16) fn.do(v128.store(address, kept));
-  else if (columns.length * (16 / lanes) === 8) fn.do(v128.store64Lane(address, kept, 0));
-  else fn.do(v128.store32Lane(address, kept, 0));
+  const place = fn.let(address);
+  // Lanes 0 and 2, 1 and 3 of the first; of the second.
+  const pairs = (first: V128, second: V128): V128 =>
+    fn.let(add(shuffle32(first, second, [0, 1, 4, 5]), shuffle32(first, second, [2, 3, 6, 7])));
+  const totals = (four: readonly V128[]): V128 => {
+    const [a, b = a!, c = a!, d = b] = four;
+    if (lanes === 2) return add(shuffle64(a!, b, [0, 2]), shuffle64(a!, b, [1, 3]));
+    const left = pairs(a!, b);
+    const right = c === a ? left : pairs(c, d);
+    return add(shuffle32(left, right, [0, 2, 4, 6]), shuffle32(left, right, [1, 3, 5, 7]));
+  };
+  if (sums.length === 1) {
+    const total = fn.let(totals(sums));
+    fn.do(lanes === 2 ? v128.store64Lane(place, total, 0) : v128.store32Lane(place, total, 0));
+  } else
+    for (let j = 0; j < sums.length; j += lanes)
+      fn.do(v128.store(place, totals(sums.slice(j, j + lanes)), j * bytes));
 }
