@@ -1,7 +1,7 @@
 /** Processors that look at the distribution alone. */
 import { zeros, type Tensor } from '@infinigrad/tensor';
 import { checkFraction, checkPositive, checkWhole } from '../checks.ts';
-import { beyond, boundOfMass, rowOf } from './nucleus.ts';
+import { boundOfMass, rowOf, upTo } from './nucleus.ts';
 import { without, type LogitsProcessor } from './processor.ts';
 
 /** Logits divided by a temperature: below 1 sharper, above 1 flatter. @throws ValueError unless temperature > 0 */
@@ -29,31 +29,9 @@ function inPlace(keptInOrder: Tensor, order: Tensor): Tensor {
   return zeros(shape, { dtype: 'i32', backend }).scatterSet(-1, order, keptInOrder.cast('i32')).ne(0);
 }
 
-/**
- * True beyond the first tokens, in ascending order of `keys` [rows, vocabulary], for as long as the probabilities of those before
- * sum to less than `mass`. Sorted by ops where reading would mean waiting.
- * @param ties whether all that equal the last are kept; else the first of them
- */
-function afterMass(keys: Tensor, probabilities: Tensor, mass: number, ties: boolean): Tensor {
-  if (keys.backend.synchronous) {
-    const weights = probabilities.dataSync() as Floats;
-    // As sums of the dtype would be compared.
-    const round = keys.dtype === 'f64' ? (x: number): number => x : Math.fround;
-    const n = keys.shape[1]!;
-    return beyond(
-      keys.dataSync() as Floats,
-      keys,
-      (line, row) => boundOfMass(line, rowOf(weights, row, n), round(mass), round),
-      ties,
-    );
-  }
-  const order = keys.argSort(-1, false);
-  const sorted = probabilities.gather(-1, order);
-  const kept = sorted.cumsum(-1).sub(sorted).lt(mass);
-  if (!ties) return inPlace(kept, order).logicalNot();
-  const last = kept.cast('i32').sum(-1, true).sub(1).maximum(0);
-  return keys.gt(keys.gather(-1, order.gather(-1, last)));
-}
+/** As sums of a dtype would be compared. */
+const rounding = ({ dtype }: Tensor): ((sum: number) => number) =>
+  dtype === 'f64' ? (sum) => sum : Math.fround;
 
 /**
  * Nucleus sampling (arXiv 1904.09751): keeps the fewest most likely tokens whose probabilities sum to at least p. Of equally
@@ -63,7 +41,29 @@ function afterMass(keys: Tensor, probabilities: Tensor, mass: number, ties: bool
 export function topP(p: number): LogitsProcessor {
   checkFraction('topP', p);
   if (p === 1) return (logits) => logits;
-  return (logits) => without(logits, afterMass(logits.neg(), logits.softmax(-1), p, false));
+  return (logits) => {
+    const probabilities = logits.softmax(-1);
+    if (!logits.backend.synchronous) {
+      // Reading would mean waiting: sorted by ops.
+      const order = logits.argSort(-1, true);
+      const sorted = probabilities.gather(-1, order);
+      return without(logits, inPlace(sorted.cumsum(-1).sub(sorted).lt(p), order).logicalNot());
+    }
+    const [values, weights] = [logits, probabilities].map((x) => x.dataSync() as Floats) as [Floats, Floats];
+    const keys = values.slice();
+    for (let i = 0; i < keys.length; i++) keys[i] = -keys[i]!;
+    const n = logits.shape[1]!;
+    const round = rounding(logits);
+    // All that are less likely than this together are less likely than what is left out, sums of f32 considered.
+    const least = (1 - p - 1e-5) / n;
+    return upTo(
+      logits,
+      values,
+      keys,
+      (line, row) => boundOfMass(line, rowOf(weights, row, n), round(p), round, least),
+      false,
+    );
+  };
 }
 
 /** Keeps tokens at least p times as likely as the most likely one (arXiv 2407.01082). @throws ValueError unless 0 < p ≤ 1 */
@@ -90,6 +90,22 @@ export function typicalP(mass: number): LogitsProcessor {
     const surprise = probabilities.eq(0).where(0, logs.neg());
     const entropy = surprise.mul(probabilities).sum(-1, true);
     const distance = logs.neg().sub(entropy).abs();
-    return without(logits, afterMass(distance, probabilities, mass, true));
+    if (!logits.backend.synchronous) {
+      const order = distance.argSort(-1, false);
+      const sorted = probabilities.gather(-1, order);
+      const kept = sorted.cumsum(-1).sub(sorted).lt(mass);
+      const last = kept.cast('i32').sum(-1, true).sub(1).maximum(0);
+      return without(logits, distance.gt(distance.gather(-1, order.gather(-1, last))));
+    }
+    const weights = probabilities.dataSync() as Floats;
+    const n = logits.shape[1]!;
+    const round = rounding(logits);
+    return upTo(
+      logits,
+      logits.dataSync() as Floats,
+      distance.dataSync() as Floats,
+      (line, row) => boundOfMass(line, rowOf(weights, row, n), round(mass), round),
+      true,
+    );
   };
 }

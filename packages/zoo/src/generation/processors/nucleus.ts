@@ -21,12 +21,12 @@ interface Range {
   readonly high: number;
 }
 
-function everyPlace(keys: Numbers, weights: Numbers): Range {
+function everyPlace(keys: Numbers, weights: Numbers, least: number): Range {
   const places = new Int32Array(keys.length);
   let [count, low, high] = [0, Infinity, -Infinity];
   for (let i = 0; i < keys.length; i++) {
     const key = keys[i]!;
-    if (!(weights[i]! > 0 && key < Infinity)) continue;
+    if (!(weights[i]! >= least && key < Infinity)) continue;
     places[count++] = i;
     if (key < low) low = key;
     if (key > high) high = key;
@@ -40,15 +40,17 @@ function everyPlace(keys: Numbers, weights: Numbers): Range {
  * @param weights none below 0; elements without weight are passed over, whatever their keys
  * @param mass above 0
  * @param round of sums, before they are compared
+ * @param least elements of less weight are known to come after the end, and are not looked at
  */
 export function boundOfMass(
   keys: Numbers,
   weights: Numbers,
   mass: number,
   round: (sum: number) => number = (sum) => sum,
+  least = 0,
 ): Bound {
   let before = 0;
-  let { places, low, high } = everyPlace(keys, weights);
+  let { places, low, high } = everyPlace(keys, weights, Math.max(least, Number.MIN_VALUE));
   const sums = new Float64Array(bins);
   const binOf = new Uint16Array(places.length);
   for (;;) {
@@ -86,25 +88,29 @@ export function boundOfMass(
   return round(before) < mass ? everything : bound;
 }
 
-/** bool, of the shape of `like` [rows, n]: true for what lies beyond its row's bound. @param ties whether all that equal the last are kept */
-export function beyond(
+/**
+ * The logits [rows, n], with -Infinity for what lies beyond its row's bound.
+ * @param ties whether all that equal the last are kept
+ */
+export function upTo(
+  logits: Tensor,
+  values: Numbers,
   keys: Numbers,
-  like: Tensor,
   boundOf: (keys: Numbers, row: number) => Bound,
   ties: boolean,
 ): Tensor {
-  const [rows, n] = like.shape as readonly [number, number];
-  const marks = new Uint8Array(rows * n);
+  const [rows, n] = logits.shape as readonly [number, number];
+  const kept = values.slice();
   for (let row = 0; row < rows; row++) {
     const line = rowOf(keys, row, n);
     const { key, place } = boundOf(line, row);
     const last = ties ? Infinity : place;
     for (let i = 0, at = row * n; i < n; i++, at++) {
       const own = line[i]!;
-      if (!(own <= key) || (own === key && i > last)) marks[at] = 1;
+      if (!(own <= key) || (own === key && i > last)) kept[at] = -Infinity;
     }
   }
-  return fromData(marks, [rows, n], { dtype: 'bool', backend: like.backend });
+  return fromData(kept, [rows, n], { backend: logits.backend });
 }
 
 /** Row i of rows of n numbers. */
