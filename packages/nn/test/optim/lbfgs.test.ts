@@ -197,13 +197,20 @@ describe('refused', () => {
     const before = JSON.stringify(plain(optimizer));
     const { tensors } = optimizer.stateDict();
     const { rate: _, ...rest } = tensors;
-    const bad = { ...rest, direction: zeros([3], { dtype: 'f64' }), scale: zeros([2]), extra: zeros([1]) };
+    const bad = {
+      ...rest,
+      direction: zeros([3], { dtype: 'f64' }),
+      gradient: tensors['gradient']!.cast('f32'),
+      scale: zeros([2]),
+      extra: zeros([1]),
+    };
     const { message } = thrownBy(() => optimizer.loadStateDict({ step: -1, tensors: bad }));
     for (const part of [
       'step -1',
       'missing rate',
       'unexpected extra',
       'direction is [3] f64',
+      `gradient is [${tensors['gradient']!.size}] f32`,
       'scale is [2] f32',
     ])
       expect(message).toContain(part);
