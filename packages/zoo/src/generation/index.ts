@@ -18,5 +18,5 @@ export type {
   Reading,
   TokenDefaults,
 } from './model.ts';
-export { infiniDecoder, xlDecoder } from './segments.ts';
+export { infiniDecoder } from './segments.ts';
 export * from './processors/index.ts';

@@ -1,9 +1,6 @@
 /** Models that read segment by segment, and carry something from one to the next, as generation reads them. */
 import { RecurrentCache, type CacheTree } from '@infinigrad/nn';
 import { concat, ValueError, type Tensor } from '@infinigrad/tensor';
-import type { InfiniLlamaForCausalLM } from '../infini/llama.ts';
-import type { InfiniTransformer, Memories } from '../infini/model.ts';
-import type { TransformerXL, XLMemory } from '../transformer-xl/model.ts';
 import type { ReadableModel, Reader, ReaderOptions } from './model.ts';
 
 interface Step<S> {
@@ -13,49 +10,28 @@ interface Step<S> {
   readonly carried: S | null;
 }
 
-interface Segmented<S> {
-  readonly config: { readonly segmentLength: number };
-  /** Reads tokens after those that `carried` knows of. */
-  step(tokens: Tensor, carried: S | null, lastLogits: number, hidden: boolean): Step<S>;
+/** Reads tokens after those that `carried` knows of. */
+type Read<S> = (tokens: Tensor, carried: S | null, lastLogits: number, hidden: boolean) => Step<S>;
+
+/** A model with a compressive memory as `generate` takes it: the model itself, which has a reader. */
+export function infiniDecoder(model: ReadableModel): ReadableModel {
+  return model;
 }
 
 /**
- * A reader that carries the compressive memories from segment to segment, and reads the segment at hand anew for each token:
- * what it remembers, and the cost of a token, stay the same however long the text is. Rows must be of one length, since a
- * segment begins for all of them together.
+ * A reader that carries what a model makes of whole segments from one to the next, and reads the segment at hand anew for each token:
+ * what it remembers, and the cost of a token, stay the same however long the text is.
+ * @throws ValueError for rows of several lengths: a segment begins for all of them together
  */
-export function infiniDecoder(model: InfiniTransformer | InfiniLlamaForCausalLM): ReadableModel {
-  return decoder<Memories>({
-    config: model.config,
-    step(tokens, memories, lastLogits, outputHiddenStates) {
-      const made = model.forward(tokens, { lastLogits, outputHiddenStates, ...(memories && { memories }) });
-      return { logits: made.logits, hidden: made.hiddenStates?.at(-1), carried: made.memories };
-    },
-  });
-}
-
-/** The same for a Transformer-XL, which carries the hidden states of the last tokens before a segment. */
-export function xlDecoder(model: TransformerXL): ReadableModel {
-  return decoder<XLMemory>({
-    config: model.config,
-    step(tokens, memory, lastLogits, outputHiddenStates) {
-      const made = model.forward(tokens, { lastLogits, outputHiddenStates, memory });
-      return { logits: made.logits, hidden: made.hiddenStates?.at(-1), carried: made.memory };
-    },
-  });
-}
-
-const decoder = <S>(model: Segmented<S>): ReadableModel => ({
-  config: model.config,
-  reader: (options) => segmentReader(model, options),
-});
-
-function segmentReader<S>({ config, step }: Segmented<S>, { leftPadding }: ReaderOptions): Reader {
+export function segmentReader<S>(
+  segmentLength: number,
+  { leftPadding }: ReaderOptions,
+  step: Read<S>,
+): Reader {
   if (leftPadding)
     throw new ValueError('generate', 'segments begin for all rows together', {
       hint: 'prompts of one length, or one after the other',
     });
-  const { segmentLength } = config;
   /** What is carried over the last whole segment, and the tokens since. */
   const held = new RecurrentCache<{ readonly carried: CacheTree; readonly pending: Tensor | null }>();
   return {

@@ -31,12 +31,14 @@ import { activationNamed } from '../core/activations.ts';
 import type { ConfigOptions } from '../core/config.ts';
 import { footprints, matrixNumbers, type FlopsOptions } from '../core/counting.ts';
 import { checkedTokens } from '../core/decoder-inputs.ts';
+import type { Reader, ReaderOptions } from '../generation/model.ts';
 import { PretrainedModel, type ModelInit, type ModelMeta } from '../core/pretrained.ts';
 import { LlamaForCausalLM } from '../llama/model.ts';
 import { throughBlock } from './blocks.ts';
 import { infiniLlamaSchema, type InfiniLlamaConfig, type MemoryConfig } from './llama-config.ts';
 import { featureDim, infiniFlops } from './memory.ts';
 import type { InfiniForwardOptions, Memories } from './model.ts';
+import { infiniReader } from './reader.ts';
 
 interface Attended {
   readonly output: Tensor;
@@ -265,6 +267,11 @@ export class InfiniLlamaForCausalLM extends PretrainedModel<InfiniLlamaConfig> {
       memories: after,
       ...(states && { hiddenStates: [...hiddenStates, states] }),
     };
+  }
+
+  /** How `generate` reads a text: memories go from segment to segment, and the segment at hand is read anew for each token. */
+  reader(options: ReaderOptions): Reader {
+    return infiniReader(this, options);
   }
 
   /** What the memories hold, whatever has been read: d_key (d_value + 1) for each head and layer with memory (Table 1). */

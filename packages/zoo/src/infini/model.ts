@@ -12,9 +12,11 @@ import { ShapeError, type FloatDType, type Key, type Tensor } from '@infinigrad/
 import { throughBlock } from './blocks.ts';
 import { InfiniAttention, type InfiniAttentionOutput } from './attention.ts';
 import { footprints, matrixNumbers, type FlopsOptions } from '../core/counting.ts';
+import type { Reader, ReaderOptions } from '../generation/model.ts';
 import { PretrainedModel, type ModelInit, type ModelMeta } from '../core/pretrained.ts';
 import { infiniSchema, type InfiniTransformerConfig, type InfiniTransformerOptions } from './config.ts';
 import { featureDim, infiniFlops, type MemoryState } from './memory.ts';
+import { infiniReader } from './reader.ts';
 
 /** One entry a layer; null where the layer has no memory. */
 export type Memories = readonly (MemoryState | null)[];
@@ -161,6 +163,11 @@ export class InfiniTransformer extends PretrainedModel<InfiniTransformerConfig> 
       ...(states && { hiddenStates: [...hiddenStates, states] }),
       writeLogits,
     };
+  }
+
+  /** How `generate` reads a text: memories go from segment to segment, and the segment at hand is read anew for each token. */
+  reader(options: ReaderOptions): Reader {
+    return infiniReader(this, options);
   }
 
   /** What the memories hold, whatever has been read: d_key (d_value + 1) for each head and layer with memory (Table 1). */

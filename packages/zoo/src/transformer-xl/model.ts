@@ -31,8 +31,10 @@ import {
 import { attentionInputs } from '../core/attention-inputs.ts';
 import { flopsPerToken, matrixNumbers, type FlopsOptions } from '../core/counting.ts';
 import { checkedTokens } from '../core/decoder-inputs.ts';
+import type { Reader, ReaderOptions } from '../generation/model.ts';
 import { PretrainedModel, type ModelInit, type ModelMeta } from '../core/pretrained.ts';
 import { transformerXLSchema, type TransformerXLConfig, type TransformerXLOptions } from './config.ts';
+import { xlReader } from './reader.ts';
 
 /** What is kept of the last tokens, without history. */
 export interface XLMemory {
@@ -239,6 +241,11 @@ export class TransformerXL extends PretrainedModel<TransformerXLConfig> {
       states,
       memory: memoryLength > 0 ? { hidden, present: seenMask && latest(seenMask) } : null,
     };
+  }
+
+  /** How `generate` reads a text: what is kept goes from segment to segment, and the segment at hand is read anew for each token. */
+  reader(options: ReaderOptions): Reader {
+    return xlReader(this, options);
   }
 
   private checkMemory(memory: XLMemory | null, batch: number): void {

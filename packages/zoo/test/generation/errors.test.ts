@@ -8,7 +8,6 @@ import {
   stream,
   streamText,
   TransformerXL,
-  xlDecoder,
   type GenerationOptions,
   type GenerativeModel,
   type Prompt,
@@ -144,7 +143,7 @@ describe('models', () => {
       { vocabSize: 5, hiddenSize: 4, numLayers: 1, numHeads: 2, segmentLength: 3 },
       new Key(0),
     );
-    for (const segmented of [infini, xlDecoder(xl)])
+    for (const segmented of [infini, xl])
       await expectError(
         () => generate(segmented, [[1, 2], [3]]),
         'ValueError',

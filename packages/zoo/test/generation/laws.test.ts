@@ -3,12 +3,10 @@ import { fromData, Key, memoryStats, type MemoryStats, type Tensor } from '@infi
 import {
   generate,
   generationSteps,
-  infiniDecoder,
   InfiniTransformer,
   stream,
   streamText,
   TransformerXL,
-  xlDecoder,
   type CacheKind,
   type GenerationOptions,
   type GenerativeModel,
@@ -75,13 +73,13 @@ const table: readonly Row[] = [
   },
   {
     name: 'Infini-Transformer',
-    model: infiniDecoder(infini),
+    model: infini,
     after: (prompt, answer) => lastLogits(infini, [...prompt, ...answer]),
     caches: ['growing'],
   },
   {
     name: 'Transformer-XL',
-    model: xlDecoder(xl),
+    model: xl,
     after: (prompt, answer) => lastLogits(xl, [...prompt, ...answer]),
     caches: ['growing'],
   },
@@ -299,8 +297,8 @@ test('contrastive search by its definition', async () => {
 });
 
 test.each([
-  ['Infini-Transformer', infini, infiniDecoder(infini)],
-  ['Transformer-XL', xl, xlDecoder(xl)],
+  ['Infini-Transformer', infini, infini],
+  ['Transformer-XL', xl, xl],
 ] as const)(
   'contrastive search of segments is that of texts read anew for each token: %s',
   async (_, plain, decoder) => {

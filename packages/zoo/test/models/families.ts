@@ -16,7 +16,6 @@ import {
   GPT2Model,
   GPTNeoForCausalLM,
   GPTNeoModel,
-  infiniDecoder,
   InfiniLlamaForCausalLM,
   InfiniTransformer,
   LlamaForCausalLM,
@@ -24,7 +23,6 @@ import {
   T5EncoderModel,
   T5ForConditionalGeneration,
   TransformerXL,
-  xlDecoder,
   type GenerativeModel,
   type ModelInit,
   type PretrainedModel,
@@ -214,14 +212,9 @@ export const families: Readonly<Record<string, FamilyEntry>> = {
     itself,
   ),
   T5EncoderModel: entry(T5EncoderModel, t5, plainly),
-  TransformerXL: entry(TransformerXL, { ...segmented, memoryLength: 6 }, plainly, xlDecoder),
-  InfiniTransformer: entry(InfiniTransformer, segmented, plainly, infiniDecoder),
-  InfiniLlamaForCausalLM: entry(
-    InfiniLlamaForCausalLM,
-    { ...llama, segmentLength: 8 },
-    plainly,
-    infiniDecoder,
-  ),
+  TransformerXL: entry(TransformerXL, { ...segmented, memoryLength: 6 }, plainly, itself),
+  InfiniTransformer: entry(InfiniTransformer, segmented, plainly, itself),
+  InfiniLlamaForCausalLM: entry(InfiniLlamaForCausalLM, { ...llama, segmentLength: 8 }, plainly, itself),
 };
 
 export function made(name: string, seed = 0, options: object = {}, dtype: FloatDType = 'f64'): Model {
