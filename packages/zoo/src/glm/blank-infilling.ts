@@ -17,6 +17,7 @@ import {
   prefixMask,
   type AttentionMask,
   type MultiHeadAttentionInputs,
+  type WeightedAttention,
 } from '@infinigrad/nn';
 import {
   DTypeError,
@@ -27,6 +28,7 @@ import {
   type Tensor,
 } from '@infinigrad/tensor';
 import { attentionInputs } from '../core/attention-inputs.ts';
+import { throughBlocks } from '../core/blocks.ts';
 import { checkedTokens } from '../core/decoder-inputs.ts';
 import { PretrainedModel, type ModelInit, type ModelMeta } from '../core/pretrained.ts';
 import { blankGlmSchema, type BlankGlmConfig, type BlankGlmOptions } from './blank-config.ts';
@@ -47,6 +49,8 @@ export interface BlankInfillingOptions {
   readonly attentionMask?: Tensor | undefined;
   /** Give the hidden states too: of the embedding, and after each block, the last one normalised. Default false. */
   readonly outputHiddenStates?: boolean | undefined;
+  /** Give the weights of attention too. Default false. */
+  readonly outputAttentions?: boolean | undefined;
   /** For dropout, in training. */
   readonly key?: Key | undefined;
 }
@@ -55,6 +59,8 @@ export interface BlankInfillingOutput {
   /** [batch, T, vocabSize]. */
   readonly logits: Tensor;
   readonly hiddenStates?: readonly Tensor[];
+  /** One a layer, [batch, heads, T, T]. */
+  readonly attentions?: readonly Tensor[];
 }
 
 class BlankGlmBlock extends Module {
@@ -84,9 +90,21 @@ class BlankGlmBlock extends Module {
       weight.assign(weight.detach().mul(depth));
   }
 
-  forward(x: Tensor, inputs: MultiHeadAttentionInputs, key?: Key): Tensor {
-    const keys = key?.split(3) ?? [];
-    const attended = this.attention.forward(this.inputLayernorm.forward(x), { ...inputs, key: keys[0] });
+  forward(x: Tensor, inputs: MultiHeadAttentionInputs): Tensor {
+    const keys = inputs.key?.split(3) ?? [];
+    const given = { ...inputs, key: keys[0] };
+    return this.#finish(x, this.attention.forward(this.inputLayernorm.forward(x), given), keys);
+  }
+
+  /** The same, and the weights of attention. */
+  forwardWithWeights(x: Tensor, inputs: MultiHeadAttentionInputs): WeightedAttention {
+    const keys = inputs.key?.split(3) ?? [];
+    const given = { ...inputs, key: keys[0] };
+    const { output, weights } = this.attention.forwardWithWeights(this.inputLayernorm.forward(x), given);
+    return { output: this.#finish(x, output, keys), weights };
+  }
+
+  #finish(x: Tensor, attended: Tensor, keys: readonly Key[]): Tensor {
     const middle = x.add(this.dropout.forward(attended, keys[1]));
     const moved = this.mlp.forward(this.postAttentionLayernorm.forward(middle));
     return middle.add(this.dropout.forward(moved, keys[2]));
@@ -136,6 +154,8 @@ export class GlmForBlankInfilling extends PretrainedModel<BlankGlmConfig> {
   readonly dropout: Dropout;
   readonly layers: readonly BlankGlmBlock[];
   readonly finalLayernorm: LayerNorm;
+  /** In training, blocks keep nothing for the backward pass but what goes between them, and are called again there. Default false. */
+  gradientCheckpointing = false;
 
   /** @param key decides the initial weights */
   constructor(options: BlankGlmOptions, key: Key, { dtype = 'f32' }: ModelInit = {}) {
@@ -162,7 +182,7 @@ export class GlmForBlankInfilling extends PretrainedModel<BlankGlmConfig> {
    */
   forward(inputIds: Tensor, options: BlankInfillingOptions): BlankInfillingOutput {
     checkedTokens(op, inputIds);
-    const { sep, positionIds, attentionMask, outputHiddenStates = false, key } = options;
+    const { sep, positionIds, attentionMask, outputHiddenStates, outputAttentions, key } = options;
     const [batch, length] = inputIds.shape as readonly [number, number];
     if (positionIds.rank !== 3 || positionIds.shape.join() !== [batch, 2, length].join())
       throw new ShapeError(op, `positions must be [${batch}, 2, ${length}]`, { operands: [positionIds] });
@@ -173,7 +193,7 @@ export class GlmForBlankInfilling extends PretrainedModel<BlankGlmConfig> {
         op,
         `sep must hold ${batch} integers from 0 to ${length}, got [${sep.join(', ')}]`,
       );
-    const inputs = {
+    const seen = {
       ...attentionInputs(op, attentionMask, batch, length),
       mask: blankInfillingMask(sep),
     };
@@ -182,16 +202,13 @@ export class GlmForBlankInfilling extends PretrainedModel<BlankGlmConfig> {
       .forward(inputIds)
       .add(this.positionEmbeddings.forward(places(0)))
       .add(this.blockPositionEmbeddings.forward(places(1)));
-    const hiddenStates: Tensor[] = [];
-    let x = this.dropout.forward(embedded, key?.foldIn(this.layers.length));
-    this.layers.forEach((layer, i) => {
-      hiddenStates.push(x);
-      x = layer.forward(x, inputs, key?.foldIn(i));
-    });
-    const last = this.finalLayernorm.forward(x);
-    return {
-      logits: this.wordEmbeddings.attend(last),
-      ...(outputHiddenStates && { hiddenStates: [...hiddenStates, last] }),
-    };
+    const { lastHiddenState, ...inside } = throughBlocks(
+      this.dropout.forward(embedded, key?.foldIn(this.layers.length)),
+      this.layers,
+      this.finalLayernorm,
+      (i) => ({ ...seen, key: key?.foldIn(i) }),
+      { outputHiddenStates, outputAttentions, saving: this.gradientCheckpointing && this.training },
+    );
+    return { logits: this.wordEmbeddings.attend(lastHiddenState), ...inside };
   }
 }

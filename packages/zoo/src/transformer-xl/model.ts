@@ -172,7 +172,8 @@ export class TransformerXL extends PretrainedModel<TransformerXLConfig> {
     if (!Number.isInteger(lastLogits) || lastLogits < 0 || lastLogits > length)
       throw new ValueError(op, `lastLogits must be an integer from 0 to ${length}, got ${lastLogits}`);
     this.checkMemory(memory, batch);
-    const { keyMask = null } = attentionInputs(op, attentionMask, batch, length);
+    const { keyMask = null, mask } = attentionInputs(op, attentionMask, batch, length);
+    if (mask) throw new ValueError(op, 'takes padding alone for an attentionMask, not who sees whom');
     const { segmentLength, memoryLength } = this.config;
     /** The embedding, and what each block gives, of each segment. */
     const parts: (readonly Tensor[])[] = [];

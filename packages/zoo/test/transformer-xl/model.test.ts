@@ -1,4 +1,5 @@
 /** Transformer-XL: the laws of all models, and what goes from segment to segment. */
+import { documentMask } from '@infinigrad/nn';
 import { fromData, Key, ones, tensor, type Tensor } from '@infinigrad/tensor';
 import {
   InfiniTransformer,
@@ -195,6 +196,11 @@ describe('errors', () => {
       'a mask of numbers',
       () => model.forward(ids, { attentionMask: ones([2, 4]) }),
       'TransformerXL: the attention mask',
+    ],
+    [
+      'a mask of who sees whom',
+      () => model.forward(ids, { attentionMask: documentMask([2, 2]) as never }),
+      'TransformerXL: takes padding alone for an attentionMask',
     ],
     [
       'a memory of another batch',
