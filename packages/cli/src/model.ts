@@ -11,7 +11,7 @@ import { configName, kindOf } from './checkpoint.ts';
 import { CommandError } from './errors.ts';
 import { mostTokens, savedModel, type Family, type TrainedModel } from './families.ts';
 import { prefixReader, wholeTextReader } from './generate/readers.ts';
-import { usualObjective, type Kind, type ObjectiveName } from './objectives/names.ts';
+import { chosenObjective, type Kind, type ObjectiveName } from './objectives/names.ts';
 import { planIn, planName, type TrainPlan } from './train/plan.ts';
 import { tokenizerIn } from './tokenizer.ts';
 
@@ -29,7 +29,7 @@ export interface LoadedModel {
   readonly folder: string;
   readonly model: TrainedModel;
   readonly family: Family;
-  /** What it was trained on, where its run tells; what such models usually are, else. */
+  /** What is asked for; else what it was trained on, where its run tells, or such models usually are. */
   readonly objective: ObjectiveName;
   /** The run that has made it; null where the folder holds none. */
   readonly plan: TrainPlan | null;
@@ -38,8 +38,12 @@ export interface LoadedModel {
   readonly most: number;
 }
 
-/** @throws CommandError where the folder holds no language model; FormatError where it is damaged */
-export async function loadModel(folder: string): Promise<LoadedModel> {
+/**
+ * @param objective that it is to be asked for. Default: what it was trained on
+ * @throws CommandError where the folder holds no language model, FormatError where it is damaged, UsageError for an objective that it
+ * does not take
+ */
+export async function loadModel(folder: string, objective?: ObjectiveName): Promise<LoadedModel> {
   await checkFolder(folder);
   const { family, model } = await savedModel(folder);
   const { vocabSize } = model.config as { vocabSize: number };
@@ -48,7 +52,7 @@ export async function loadModel(folder: string): Promise<LoadedModel> {
     folder,
     model,
     family,
-    objective: plan?.objective ?? usualObjective(family.kind),
+    objective: chosenObjective(objective ?? plan?.objective, family),
     plan,
     tokenizer: await tokenizerIn(folder, vocabSize),
     vocabSize,

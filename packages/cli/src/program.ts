@@ -1,4 +1,5 @@
 /** The commands together: parsing, errors in one line, exit codes. */
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { InfinigradError } from '@infinigrad/tensor';
 import { defineConvert } from './commands/convert.ts';
@@ -19,9 +20,16 @@ Every command has its own --help, with examples.
 Exit codes: 0 done, 1 it could not be done, 2 wrong options, 130 stopped by Ctrl-C
 (143 by SIGTERM) and saved. With INFINIGRAD_DEBUG=1 an error shows its stack.`;
 
+/** Beside the sources, and beside what is built of them. */
+function versionOf(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { readonly version: string }).version;
+}
+
 function programOf(io: ProgramIo): Command {
   const program = new Command('infinigrad')
     .description('Train, run and look into language models.')
+    .version(versionOf(), '--version', 'show the version')
     .helpOption('--help', 'show this')
     .helpCommand(false)
     .addHelpText('after', notes)

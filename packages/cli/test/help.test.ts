@@ -48,6 +48,13 @@ describe('--help', () => {
     }
   });
 
+  test('--version tells that of the package', async () => {
+    const { version } = JSON.parse(readFileSync(join(root, 'packages/cli/package.json'), 'utf8')) as {
+      version: string;
+    };
+    expect(await cli('--version')).toEqual({ code: 0, out: `${version}\n`, err: '' });
+  });
+
   test('its examples run', async () => {
     for (const command of commands) {
       const { out } = await cli(command, '--help');

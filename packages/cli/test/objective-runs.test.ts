@@ -145,6 +145,21 @@ const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [
   ],
 ];
 
+test('a prompt is read as the model was trained, or as it is asked for', async () => {
+  const bare = at('bare-prefix');
+  expect((await cli('convert', at('llama-prefix'), bare)).err).toBe('');
+  const draws = ['cat sat on', '--max-tokens', '12', '--temperature', '0'];
+  const asked = async (...args: string[]): Promise<string> => {
+    const { out, err } = await cli('generate', ...args, ...draws);
+    expect(err).toBe('');
+    return out;
+  };
+  const both = await asked(at('llama-prefix'));
+  // What is converted does not know what it was trained on.
+  expect(await asked(bare, '--objective', 'prefix')).toBe(both);
+  expect(await asked(at('llama-prefix'), '--objective', 'causal')).toBe(await asked(bare));
+});
+
 describe('pairs that make no sense', () => {
   test.each(wrong)('%s', async (_, args, pattern) => {
     const { code, err } = await cli(

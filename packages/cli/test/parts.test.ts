@@ -187,6 +187,20 @@ test('inspect counts what there is', async () => {
   expect(found.tensors.map(({ name }) => name)).toEqual(Object.keys(whole.pretrainedState()));
 });
 
+test('inspect tells the memory of texts that the model can read', async () => {
+  const fixture = join(root, 'packages/zoo/test/fixtures/gpt2/odd');
+  const { n_positions: positions } = JSON.parse(readFileSync(join(fixture, 'config.json'), 'utf8')) as {
+    n_positions: number;
+  };
+  const lengths = async (...args: string[]): Promise<number[]> => {
+    const { out } = await cli('inspect', fixture, '--json', ...args);
+    return (JSON.parse(out) as { memory: { length: number }[] }).memory.map(({ length }) => length);
+  };
+  expect(positions).toBeLessThan(1024);
+  expect(await lengths()).toEqual([positions]);
+  expect(await lengths('--lengths', '9,2000')).toEqual([9, 2000]);
+});
+
 describe('families', () => {
   test('names of presets are used once', () => expect(new Set(presetNames).size).toBe(presetNames.length));
 

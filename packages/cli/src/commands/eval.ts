@@ -10,7 +10,7 @@ import { perplexity } from '../evaluate/perplexity.ts';
 import { pseudoPerplexity } from '../evaluate/pseudo-perplexity.ts';
 import { loadModel, needTokenizer, readerOf, type LoadedModel } from '../model.ts';
 import { courseOf } from '../objectives/courses.ts';
-import { chosenObjective, objectiveNames, type ObjectiveName } from '../objectives/names.ts';
+import { objectiveNames, type ObjectiveName } from '../objectives/names.ts';
 import { count, digits, json, table, type Io } from '../output.ts';
 import { readTexts } from '../train/data.ts';
 import { generatorOf } from '../train/generators.ts';
@@ -113,13 +113,12 @@ function checkTogether(
 
 async function evalText(folder: string, files: readonly string[], flags: Flags, io: Io): Promise<void> {
   const { texts } = await readTexts(files);
-  const loaded = await loadModel(folder);
+  const loaded = await loadModel(folder, flags.objective);
   const tokenizer = needTokenizer(loaded, folder, ': its texts are not words');
   const length = flags.length ?? Math.min(loaded.plan?.length ?? usualLength, loaded.most);
   if (length > loaded.most)
     throw new UsageError(`--length ${length} is more than the ${loaded.most} tokens that the model can read`);
-  const objective =
-    flags.objective === undefined ? loaded.objective : chosenObjective(flags.objective, loaded.family);
+  const { objective } = loaded;
   const asked = { loaded, tokenizer, texts, length, objective, flags };
   const { json: wanted, text } =
     objective === 'causal'
@@ -218,7 +217,7 @@ function passkeySettings({ plan }: LoadedModel): { settings: PasskeySettings; le
 
 async function evalNeedle(folder: string, files: readonly string[], flags: Flags, io: Io): Promise<void> {
   const { texts } = await readTexts(files);
-  const loaded = await loadModel(folder);
+  const loaded = await loadModel(folder, flags.objective);
   const tokenizer = needTokenizer(loaded, folder, ': its texts are not words');
   const lengths = flags.lengths ?? [Math.min(512, loaded.most)];
   const cells = await needleTable(readerOf(loaded), tokenizer, texts.join(''), { ...flags, lengths });

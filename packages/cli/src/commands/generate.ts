@@ -1,18 +1,20 @@
 /** `infinigrad generate`: a model goes on with a text, or answers in a chat. */
 import { createInterface } from 'node:readline';
 import { text as readAll } from 'node:stream/consumers';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { Key } from '@infinigrad/tensor';
 import { stream, type ChatMessage, type GenerationOptions, type Tokenizer } from '@infinigrad/zoo';
 import { integer, integers, number, path, repeated } from '../arguments.ts';
 import { CommandError, UsageError } from '../errors.ts';
 import { fillerFor, type Filled, type Filler } from '../generate/fill.ts';
 import { loadModel, needTokenizer, readerOf, type LoadedModel, type LoadedReader } from '../model.ts';
+import { objectiveNames, type ObjectiveName } from '../objectives/names.ts';
 import type { Io } from '../output.ts';
 import { untilSignal } from '../signals.ts';
 import { TextStream } from '../text-stream.ts';
 
 interface Flags {
+  readonly objective?: ObjectiveName;
   readonly tokens?: readonly number[];
   readonly chat?: boolean;
   readonly system?: string;
@@ -57,6 +59,12 @@ export function defineGenerate(program: Command, io: Io): void {
     .argument('<model>', 'folder of a model', path)
     .argument('[prompt]', 'the text to go on with, or to fill in')
     .option('--tokens <id,…>', 'a prompt of tokens; tokens come out', integers(0))
+    .addOption(
+      new Option(
+        '--objective <name>',
+        'how the prompt is read: causal, or prefix for both ways (default: as the model was trained)',
+      ).choices([...objectiveNames]),
+    )
     .option('--chat', 'answer in turns, by the chat template of the model')
     .option('--system <text>', 'with --chat: what the model is told first')
     .option('--max-tokens <n>', 'most tokens that come, or that fill in a blank', integer(1), 100)
@@ -84,7 +92,7 @@ export function defineGenerate(program: Command, io: Io): void {
       if (flags.system !== undefined && !flags.chat) throw new UsageError('--system goes with --chat');
       if (flags.json && flags.chat) throw new UsageError('--json goes without --chat');
       if (flags.stop.includes('')) throw new UsageError('--stop needs a text');
-      const loaded = await loadModel(folder);
+      const loaded = await loadModel(folder, flags.objective);
       if (flags.chat) await chat(readerOf(loaded), folder, prompt, flags, io);
       else await once(loaded, folder, prompt, flags, io);
     });

@@ -3,13 +3,13 @@ import type { Command } from 'commander';
 import type { TensorInfo } from '@infinigrad/tensor/node';
 import { integers, path } from '../arguments.ts';
 import { openCheckpoint } from '../checkpoint.ts';
-import { families } from '../families.ts';
+import { families, mostTokens } from '../families.ts';
 import { bytes, count, json, table, type Io } from '../output.ts';
 
 interface Flags {
   readonly json?: boolean;
   readonly tensors?: boolean;
-  readonly lengths: number[];
+  readonly lengths?: readonly number[];
 }
 
 /** What inspecting a checkpoint finds. */
@@ -43,9 +43,8 @@ export function defineInspect(program: Command, io: Io): void {
     .option('--tensors', 'list every tensor')
     .option(
       '--lengths <n,…>',
-      `text lengths for which to tell the memory (default: ${usualLengths.join(',')})`,
+      `text lengths for which to tell the memory (default: ${usualLengths.join(',')}, as far as the model reads)`,
       integers(1),
-      usualLengths,
     )
     .option('--json', 'everything as JSON')
     .addHelpText('after', examples)
@@ -55,7 +54,7 @@ export function defineInspect(program: Command, io: Io): void {
     });
 }
 
-async function inspect(where: string, lengths: readonly number[]): Promise<Findings> {
+async function inspect(where: string, lengths: readonly number[] | undefined): Promise<Findings> {
   const { config, tensors: file } = await openCheckpoint(where);
   try {
     const infos = file.names.map((name) => file.info(name));
@@ -89,17 +88,29 @@ const partOf = (name: string): string =>
     .join('.') || name;
 
 /** From the configuration alone. */
-function memoryOf(config: Readonly<Record<string, unknown>>, lengths: readonly number[]): Findings['memory'] {
+function memoryOf(
+  config: Readonly<Record<string, unknown>>,
+  lengths: readonly number[] | undefined,
+): Findings['memory'] {
   const family = families.find(({ type }) => type === config['model_type']);
   if (!family?.footprint) return null;
   const { footprint } = family;
   try {
     const own = family.schema.fromJson(config);
-    return lengths.map((length) => ({ length, bytes: 4 * footprint(own, length) }));
+    return (lengths ?? readable(mostTokens(family, own))).map((length) => ({
+      length,
+      bytes: 4 * footprint(own, length),
+    }));
   } catch {
     // The rest can be told of a config that makes no model.
     return null;
   }
+}
+
+/** Usual lengths that the model can read; where it can read none of them, what it can. */
+function readable(most: number): readonly number[] {
+  const able = usualLengths.filter((length) => length <= most);
+  return able.length > 0 ? able : [most];
 }
 
 function text(found: Findings, all: boolean): string {

@@ -31,9 +31,9 @@ export const usualModels: Readonly<Record<ObjectiveName, string>> = {
 
 const about: Readonly<Record<ObjectiveName, string>> = {
   causal: 'the next token',
-  masked: 'tokens that are hidden, told from both sides (BERT)',
-  span: 'runs of tokens that are taken out, told by the decoder (T5)',
-  blank: 'blanks, told token by token from both sides (the first GLM)',
+  masked: 'tokens that are hidden, told from both sides',
+  span: 'runs of tokens that are taken out, told by a decoder',
+  blank: 'blanks, told token by token from both sides',
   prefix: 'what follows a beginning that is read both ways',
 };
 
