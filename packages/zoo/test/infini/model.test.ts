@@ -24,6 +24,30 @@ describe('InfiniTransformer', () => {
     }
   });
 
+  test.each(['linear', 'delta'] as const)(
+    'with checkpoints the memories, what the write gates say and the gradients through both are the same (%s)',
+    (memoryUpdate) => {
+      const ids = tokens(2, 10);
+      const [plain, saving] = [false, true].map((gradientCheckpointing) => {
+        const model = make({ memoryUpdate, writeGate: 'sigmoid' });
+        model.gradientCheckpointing = gradientCheckpointing;
+        const { memories } = model.forward(ids.narrow(1, 0, 8));
+        const last = model.forward(ids.narrow(1, 8, 2), { memories });
+        const all = [last.logits, ...last.memories.map((m) => m!.matrix), ...last.writeLogits];
+        all
+          .map((x) => x.square().sum())
+          .reduce((a, b) => a.add(b))
+          .backward();
+        return { all, grads: model.parameters().map(({ grad }) => grad!) };
+      }) as [{ all: Tensor[]; grads: Tensor[] }, { all: Tensor[]; grads: Tensor[] }];
+      expect(plain.all).toHaveLength(5);
+      for (const part of ['all', 'grads'] as const)
+        plain[part].forEach((x, i) =>
+          expect(largestDifference(x.detach(), saving[part][i]!.detach())).toBeLessThan(1e-10),
+        );
+    },
+  );
+
   test('the memory is what lets a later segment know an earlier one', () => {
     const changed = (model: InfiniTransformer): number => {
       const ids = tokens(1, 12);
