@@ -1,4 +1,5 @@
 /** A tiny model of every class of the zoo, and how it is called: for what is asked of all of them. */
+import type { AttentionMask } from '@infinigrad/nn';
 import { fromData, Key, type FloatDType, type Tensor } from '@infinigrad/tensor';
 import {
   BertForMaskedLM,
@@ -38,6 +39,9 @@ export interface ModelClass {
 export interface FamilyOptions {
   readonly outputHiddenStates?: boolean;
   readonly outputAttentions?: boolean;
+  /** Of both texts, where there are two. */
+  readonly attentionMask?: AttentionMask;
+  readonly positionIds?: Tensor;
   readonly key?: Key;
 }
 
@@ -208,7 +212,12 @@ export const families: Readonly<Record<string, FamilyEntry>> = {
   T5ForConditionalGeneration: entry(
     T5ForConditionalGeneration,
     t5,
-    (model, ids, options) => model.forward(ids, { decoderInputIds: ids, ...options }),
+    (model, ids, options) =>
+      model.forward(ids, {
+        decoderInputIds: ids,
+        decoderAttentionMask: options.attentionMask,
+        ...options,
+      }),
     itself,
   ),
   T5EncoderModel: entry(T5EncoderModel, t5, plainly),

@@ -1,7 +1,8 @@
 /** What each class of the zoo can do, tried on it; the table in the guide is what was found. */
 import { readFileSync } from 'node:fs';
 import { noGrad } from '@infinigrad/autograd';
-import { intercept, Key, type Tensor } from '@infinigrad/tensor';
+import { documentMask } from '@infinigrad/nn';
+import { InfinigradError, intercept, Key, type Tensor } from '@infinigrad/tensor';
 import {
   addLora,
   BertModel,
@@ -15,7 +16,7 @@ import {
 } from '@infinigrad/zoo';
 import { describe, expect, test } from 'vitest';
 import { families, made, vocabulary, type FamilyOptions, type Model } from './families.ts';
-import { largestDifference, randomIds } from './row.ts';
+import { idsOf, largestDifference, randomIds } from './row.ts';
 
 const layers = 2;
 const ids = randomIds(vocabulary, 2, 11);
@@ -206,6 +207,31 @@ const leftPadding: Trial = async (name) => {
   }
 };
 
+/** Two documents in one row. */
+const packing: Trial = (name) => {
+  const model = made(name);
+  const positionIds = idsOf([[0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 6]]);
+  const row = ids.narrow(0, 0, 1);
+  const plain = run(name, model, {}, row).main;
+  let packed: Tensor;
+  try {
+    packed = run(name, model, { attentionMask: documentMask([4, 7]), positionIds }, row).main;
+  } catch (error) {
+    expect(error).toBeInstanceOf(InfinigradError);
+    return false;
+  }
+  // What knows no such mask passes over it.
+  if (largestDifference(packed, plain) === 0) return false;
+  for (const [at, count] of [
+    [0, 4],
+    [4, 7],
+  ] as const) {
+    const alone = run(name, model, {}, row.narrow(1, at, count)).main;
+    expect(largestDifference(packed.narrow(1, at, count), alone)).toBeLessThan(1e-10);
+  }
+  return true;
+};
+
 const costs: Trial = (name) => {
   const model = made(name);
   expect(model.flopsPerToken({ length: 8 })).toBeGreaterThan(0);
@@ -221,6 +247,7 @@ const trials: Readonly<Record<string, Trial>> = {
   'other vocabulary': resizing,
   freezing,
   costs,
+  'packed rows': packing,
   '`generate`': writing,
   beams,
   contrastive,
@@ -251,8 +278,9 @@ const shown: Readonly<Record<string, readonly string[]>> = {
   'Infini-Transformer': ['InfiniTransformer'],
   'LLaMA with memories': ['InfiniLlamaForCausalLM'],
 };
-/** What goes with a head for the next token. */
+/** What is tried on the first class alone: what goes with a head for the next token, or with an output for each token. */
 const ofWriters = new Set([
+  'packed rows',
   '`generate`',
   'beams',
   'contrastive',
