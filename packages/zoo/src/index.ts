@@ -17,6 +17,7 @@ export * from './infini/attention.ts';
 export * from './infini/model.ts';
 export type { InfiniLlamaConfig, MemoryConfig } from './infini/llama-config.ts';
 export * from './infini/llama.ts';
+export * from './infini/presets.ts';
 export * from './passkey/task.ts';
 export * from './passkey/recipe.ts';
 export * from './passkey/trainer.ts';

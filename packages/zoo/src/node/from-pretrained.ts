@@ -1,4 +1,4 @@
-/** A model from a folder: config.json in Hugging Face's spelling, and safetensors in one file or several. */
+/** A model from a folder, or from the hub into one: config.json in Hugging Face's spelling, and safetensors in one file or several. */
 import { join } from 'node:path';
 import { FormatError, Key, scope, type FloatDType, type InfinigradError } from '@infinigrad/tensor';
 import { openSafetensors, openSafetensorsSharded, type TensorFile } from '@infinigrad/tensor/node';
@@ -13,6 +13,8 @@ import {
   type StateOptions,
 } from '../core/state.ts';
 import { configName, indexName, kindOf, naming, readJson, weightsName } from './files.ts';
+import { download, type DownloadOptions } from './hub.ts';
+import { DownloadError } from './origin.ts';
 
 /** A class whose models are of one type. */
 export interface ClassOf<M extends PretrainedModel<object>> {
@@ -36,6 +38,8 @@ export interface FromPretrainedOptions<M extends PretrainedModel<object>> extend
   readonly dtype?: FloatDType;
   /** Draws what the file lacks, such as a new head, where `strict: false` lets it pass. Default `new Key(0)`. */
   readonly key?: Key;
+  /** How a model is brought here that is no folder yet. */
+  readonly download?: DownloadOptions;
   /** Called after every tensor. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Gets what became of every key. */
@@ -61,19 +65,21 @@ const harmlessLayers = 1000;
 
 /**
  * The model in a folder as Hugging Face writes them, ready for use: in evaluation mode. Weights are read tensor by tensor; a model
- * that is made is whole.
+ * that is made is whole. `owner/name`, where there is no such folder, and the address of a model's page are downloaded first.
  *
  * ```ts
  * const model = await fromPretrained('models/smollm2-135m', { modelClass: LlamaForCausalLM });
+ * const same = await fromPretrained('HuggingFaceTB/SmolLM2-135M', { modelClass: LlamaForCausalLM });
  * ```
  *
- * @throws FormatError that names the file where one is missing, damaged, of no known model, or does not fit the other; a
+ * @throws DownloadError (a FormatError) for what cannot be had; FormatError that names the file where one is missing, damaged, of no known model, or does not fit the other; a
  * CheckpointError has the report
  */
 export async function fromPretrained<M extends PretrainedModel<object> = PretrainedModel<object>>(
-  folder: string,
+  source: string,
   options: FromPretrainedOptions<M> = {},
 ): Promise<M> {
+  const folder = await folderOf(source, options.download);
   const configPath = join(folder, configName);
   const json = await readJson('fromPretrained', configPath);
   const failure = (problem: string, cause?: InfinigradError): CheckpointError =>
@@ -115,6 +121,18 @@ export async function fromPretrained<M extends PretrainedModel<object> = Pretrai
     return model.eval();
   } finally {
     await file.close();
+  }
+}
+
+async function folderOf(source: string, options?: DownloadOptions): Promise<string> {
+  if (/^https?:\/\//.test(source)) return download(source, options);
+  const named = /^\w[\w.-]*\/\w[\w.-]*$/.test(source);
+  if (!named || (await kindOf(source)) !== null) return source;
+  try {
+    return await download(source, options);
+  } catch (error) {
+    if (!(error instanceof DownloadError)) throw error;
+    throw new DownloadError(`there is no folder ${source} here, and ${error.problem}`, error.hint);
   }
 }
 

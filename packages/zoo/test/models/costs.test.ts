@@ -1,5 +1,6 @@
 /** What a token costs is what the products cost that are run, in every model, and what is kept is what caches hold. */
 import { noGrad } from '@infinigrad/autograd';
+import { summary } from '@infinigrad/nn';
 import { intercept, Key, sizeOf, type OperandInfo, type Tensor } from '@infinigrad/tensor';
 import {
   addLora,
@@ -75,6 +76,12 @@ describe('operations of a token are those of the products that are run', () => {
       const run = counted(() => families[name]!.call(model, randomIds(vocabulary, 1, length)));
       expect(run - extra(name, model)).toBe(length * model.flopsPerToken({ length, training: false }));
     }
+    const x = randomIds(vocabulary, 1, 8);
+    const table = summary(model, (one) => families[name]!.call(one, x));
+    expect(table.parameters).toBe(model.numParameters());
+    expect(table.rows[0]!.kind).toBe(name);
+    // Norms, functions and masks come on top.
+    expect(table.flops).toBeGreaterThan(counted(() => families[name]!.call(model, x)));
     const [few, more] = [0, 8].map((length) => model.flopsPerToken({ length, training: false })) as [
       number,
       number,
