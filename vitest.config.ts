@@ -1,8 +1,9 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const condition = '@infinigrad/source';
-const setup = new URL('vitest.setup.ts', import.meta.url).pathname;
+const pathOf = (file: string): string => new URL(file, import.meta.url).pathname;
+const setup = pathOf('vitest.setup.ts');
 const shared = {
   resolve: { conditions: [condition, 'module', 'browser', 'development|production'] },
   ssr: {
@@ -12,16 +13,32 @@ const shared = {
     },
   },
 };
-const project = (name: string, root: string, include: string) => ({
+/** Tests of a GPU, which is opened once for a process. */
+const onGpu = ['test/gpu/*.test.ts', 'test/**/gpu.test.ts'];
+
+interface Sharing {
+  /** Whether its files share processes, which takes two thirds of the time, or have one each. */
+  readonly shares?: boolean;
+  readonly exclude?: string[];
+}
+
+const project = (
+  name: string,
+  root: string,
+  include: string[],
+  { shares = false, exclude = [] }: Sharing = {},
+) => ({
   ...shared,
   test: {
     name,
     root,
     environment: 'node' as const,
-    include: [include],
+    include,
+    exclude: [...configDefaults.exclude, ...exclude],
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    setupFiles: [setup],
+    isolate: !shares,
+    setupFiles: shares ? [setup, pathOf('vitest.shared.ts')] : [setup],
   },
 });
 
@@ -58,12 +75,19 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], reporter: ['text', 'lcov'] },
     projects: [
-      ...['tensor', 'autograd', 'nn', 'zoo', 'cli'].map((name) =>
-        project(name, `packages/${name}`, 'test/**/*.test.ts'),
+      // Tensor's tests are about memory, threads and backends: about the process.
+      project('tensor', 'packages/tensor', ['test/**/*.test.ts']),
+      ...['autograd', 'nn', 'zoo', 'cli'].map((name) =>
+        project(name, `packages/${name}`, ['test/**/*.test.ts'], { shares: true, exclude: onGpu }),
       ),
-      project('examples', 'examples', '**/test/*.test.ts'),
-      project('scripts', 'scripts', 'test/*.test.ts'),
-      project('browser', 'browser', 'test/*.test.ts'),
+      project(
+        'gpu',
+        'packages',
+        onGpu.map((files) => `{autograd,nn,zoo}/${files}`),
+      ),
+      project('examples', 'examples', ['**/test/*.test.ts']),
+      project('scripts', 'scripts', ['test/*.test.ts']),
+      project('browser', 'browser', ['test/*.test.ts']),
     ],
   },
 });

@@ -23,7 +23,7 @@ export function tryInNode(): Outcome {
   const env = { ...process.env };
   if (existsSync(join(loaderFolder, 'libvulkan.so.1')))
     env['LD_LIBRARY_PATH'] = [env['LD_LIBRARY_PATH'], loaderFolder].filter(Boolean).join(':');
-  const projects = ['tensor', 'autograd', 'zoo'].flatMap((project) => ['--project', project]);
+  const projects = ['tensor', 'gpu'].flatMap((project) => ['--project', project]);
   // What is only pretended is for the ordinary tests.
   const args = ['run', ...projects, 'test/gpu/', '--exclude', '**/{pretend,traps}.test.ts'];
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
