@@ -151,6 +151,7 @@ const failures: readonly (readonly [string, readonly string[], RegExp])[] = [
   ['a folder of something else', ['inspect', at('full')], /holds no model\.safetensors/],
   ['a torn file', ['inspect', at('torn')], /model\.safetensors/],
   ['nothing to convert', ['convert', at('no'), out], /there is nothing at/],
+  ['no folder to modernize', ['convert', 'no/such', out, '--modernize'], /there is no file .*config\.json/],
   ['a folder that is not empty', ['convert', model, at('full')], /is not empty/],
   [
     'two tensors of one key',

@@ -1,6 +1,6 @@
 /** `infinigrad convert`: the same weights in another dtype, in other files, under other keys. */
 import { copyFile, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { bytesPerElement, isFloat, type FloatDType } from '@infinigrad/tensor';
 import {
@@ -94,7 +94,8 @@ async function convert(from: string, to: string, flags: Flags): Promise<Wrote> {
       throw new UsageError(
         '--modernize decides all keys: it goes without --add-prefix, --remove-prefix, --rename',
       );
-    const model = await fromPretrained(from);
+    // A name that is no folder is a mistake here, not a model of the hub.
+    const model = await fromPretrained(resolve(from));
     const { dtype, maxShard: maxShardBytes } = flags;
     await writeFolder(to, async (aside) => {
       await savePretrained(model, aside, {

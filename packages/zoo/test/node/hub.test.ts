@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -208,6 +209,47 @@ describe('a model', () => {
     expect(fromStore.length).toBeGreaterThan(0);
     for (const { path, token } of asked)
       expect(token, path).toBe(fromStore.some((one) => one.path === path) ? undefined : 'Bearer secret');
+  });
+});
+
+describe('fromPretrained', () => {
+  test.each(['owner/model', 'page'])('brings %s here', async (name) => {
+    const source = name === 'page' ? `${originOf(hub)}/owner/model` : name;
+    const options = { ...(name !== 'page' && { endpoint: originOf(hub) }), cacheFolder: folder };
+    const seen: string[] = [];
+    const back = await fromPretrained(source, {
+      modelClass: LlamaForCausalLM,
+      download: { ...options, onProgress: ({ file }) => seen.push(file) },
+    });
+    expect(seen).toContain(weights);
+    for (const [key, x] of Object.entries(model.stateDict()))
+      expect(back.stateDict()[key]!.dataSync(), key).toEqual(x.dataSync());
+    // What is here is not asked for again.
+    const before = asked.length;
+    await fromPretrained(source, { download: options });
+    expect(asked.length).toBe(before);
+  });
+
+  test('a folder here comes first', async () => {
+    const here = process.cwd();
+    process.chdir(folder);
+    try {
+      mkdirSync(join('owner', 'model'), { recursive: true });
+      await savePretrained(model, join('owner', 'model'));
+      await fromPretrained('owner/model', { download: { endpoint: originOf(hub), cacheFolder: folder } });
+      expect(asked).toEqual([]);
+    } finally {
+      process.chdir(here);
+    }
+  });
+
+  test('what is neither here nor there is told', async () => {
+    const options = { endpoint: 'http://127.0.0.1:9', cacheFolder: folder };
+    expect(await failure(fromPretrained('owner/model', { download: options }))).toMatch(
+      /there is no folder owner\/model here, and http.*cannot be reached/,
+    );
+    await expect(fromPretrained('./owner/model', { download: options })).rejects.toThrow(/no file owner/);
+    expect(asked).toEqual([]);
   });
 });
 
