@@ -37,6 +37,10 @@ export async function* stream(
   for await (const { token } of pieces(model, prompt, options)) yield token;
 }
 
+/** Tokens after which those before are no longer decoded again, and those of them that still are: a decoder may treat the first otherwise. */
+const fewest = 48;
+const overlap = 8;
+
 /** How much of the end of a text may still change: halves of characters, and what a stop string may begin with. */
 function unsettled(text: string, stopStrings: readonly string[]): number {
   const whole = text.replace(/\uFFFD+$/, '');
@@ -59,16 +63,34 @@ export async function* streamText(
 ): AsyncGenerator<string, void, undefined> {
   const { decode, stopStrings = [] } = options;
   if (typeof decode !== 'function') throw new ValueError('generate', 'streamText needs decode');
+  const longestStop = Math.max(0, ...stopStrings.map(({ length }) => length));
   const tokens: number[] = [];
-  let given = '';
+  let given = 0;
+  /** Not the whole text is decoded for each token, but what comes from here on, of which so much has been given. */
+  let from = 0;
+  let told = '';
   for await (const { token, reason } of pieces(model, prompt, options)) {
     tokens.push(token);
-    const text = reason ? textOf(tokens, reason, { decode, stopStrings }) : decode(tokens);
-    const settled = reason ? text : text.slice(0, text.length - unsettled(text, stopStrings));
-    // Where a decoder changes what it has said before, the rest waits for the end.
-    if (settled.length > given.length && (reason || settled.startsWith(given))) {
-      yield settled.slice(given.length);
-      given = settled;
+    if (reason) {
+      const rest = textOf(tokens, reason, { decode, stopStrings }).slice(given);
+      if (rest !== '') yield rest;
+      continue;
     }
+    const text = decode(tokens.slice(from));
+    const settled = text.slice(0, text.length - unsettled(text, stopStrings));
+    // Where a decoder changes what it has said before, the rest waits for the end.
+    if (settled.length > told.length && settled.startsWith(told)) {
+      yield settled.slice(told.length);
+      given += settled.length - told.length;
+      told = settled;
+    }
+    if (tokens.length - from <= fewest + 2 * longestStop || !text.startsWith(told)) continue;
+    const later = tokens.length - overlap - longestStop;
+    const end = decode(tokens.slice(later));
+    // What is not settled may become a stop string, and then from its own beginning only.
+    const open = text.slice(told.length);
+    if (!end.endsWith(open)) continue;
+    from = later;
+    told = end.slice(0, end.length - open.length);
   }
 }

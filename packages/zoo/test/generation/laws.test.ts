@@ -388,6 +388,39 @@ describe('the end', () => {
     expect(pieces).toEqual(['€', 'a']);
   });
 
+  test('a long stream of text decodes the end of it alone for each token, and gives the same text', async () => {
+    const count = 700;
+    // Characters of one to four bytes, one byte a token, and texts that begin like a stop string.
+    const bytes = new TextEncoder().encode('aé漢😀 ab abc '.repeat(40)).subarray(0, count);
+    const scripted = (): GenerativeModel => {
+      let at = 0;
+      return {
+        forward: () => {
+          const row = new Float32Array(256);
+          row[bytes[at++]!] = 1;
+          return { logits: fromData(row, [1, 1, 256]) };
+        },
+      };
+    };
+    for (const stopStrings of [[], ['abcd'], ['ab abc aéx', '漢😀 ab abc aé漢😀 ab abc aéQ']]) {
+      let most = 0;
+      let calls = 0;
+      const decoder = (tokens: readonly number[]): string => {
+        calls++;
+        if (tokens.length < count) most = Math.max(most, tokens.length);
+        return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(tokens));
+      };
+      const pieces: string[] = [];
+      const options = { decode: decoder, stopStrings, maxNewTokens: count, eosTokenId: null };
+      for await (const piece of streamText(scripted(), [0], options)) pieces.push(piece);
+      expect(pieces.join('')).toBe(new TextDecoder().decode(bytes));
+      expect(pieces.length).toBeGreaterThan(30);
+      expect(pieces.slice(0, -1).join('')).not.toContain('\uFFFD');
+      expect(most).toBeLessThan(160);
+      expect(calls).toBeLessThan(3 * count);
+    }
+  });
+
   test('end tokens and stop tokens end rows; only end tokens wait for minNewTokens', async () => {
     const whole = (await generate(llama, prompts[1]!, { ...all, maxNewTokens: 20 })).tokens[0]!;
     const token = whole[5]!;
