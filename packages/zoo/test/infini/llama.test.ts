@@ -40,7 +40,12 @@ const variants: Readonly<Record<string, LlamaOptions>> = {
     numKeyValueHeads: 1,
     ropeScaling: { type: 'yarn', factor: 4, originalMaxPositions: 8 },
   },
-  'as many heads of keys as of queries': { numKeyValueHeads: 4 },
+  'as many heads of keys as of queries, and other numbers': {
+    numKeyValueHeads: 4,
+    rmsNormEps: 0.03,
+    ropeTheta: 500,
+    hiddenAct: 'gelu',
+  },
 };
 
 describe.each(Object.entries(variants))('%s', (_, options) => {
@@ -89,6 +94,24 @@ test('padding on the right changes nothing on one segment', () => {
       model.forward(ids(5), { attentionMask: mask }).logits,
     ),
   ).toBe(0);
+});
+
+test.each(['linear', 'delta'] as const)('padding writes nothing and is not seen (%s)', (memoryUpdate) => {
+  const infini = withMemory(llama(), { memoryUpdate });
+  const seen = Array.from({ length: 10 }, (_, i) => Number(i !== 1 && i !== 2));
+  const mask = fromData(Uint8Array.from(seen), [1, 10], { dtype: 'bool' });
+  const changed = (at: number): Tensor => {
+    const text = Int32Array.from(ids(10, 1).dataSync() as Int32Array);
+    text[at] = (text[at]! + 1) % 13;
+    return fromData(text, [1, 10]);
+  };
+  const last = (x: Tensor): Tensor => infini.forward(x, { mask }).logits.narrow(1, 3, 7);
+  for (const at of [1, 2]) expect(largestDifference(last(ids(10, 1)), last(changed(at)))).toBe(0);
+  expect(largestDifference(last(ids(10, 1)), last(changed(0)))).toBeGreaterThan(1e-9);
+  // What was padding is another text without a mask.
+  expect(
+    largestDifference(last(ids(10, 1)), infini.forward(ids(10, 1)).logits.narrow(1, 3, 7)),
+  ).toBeGreaterThan(1e-9);
 });
 
 describe('it is the Infini-Transformer with the same weights', () => {
