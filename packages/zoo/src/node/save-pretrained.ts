@@ -7,11 +7,18 @@ import {
   FormatError,
   InfinigradError,
   isFloat,
+  keep,
   promote,
+  sizeOf,
   type FloatDType,
   type Tensor,
 } from '@infinigrad/tensor';
-import { saveSafetensors, saveSafetensorsSharded, writeFileAtomic } from '@infinigrad/tensor/node';
+import {
+  saveSafetensors,
+  saveSafetensorsSharded,
+  writeFileAtomic,
+  type LazyTensor,
+} from '@infinigrad/tensor/node';
 import { configText } from '../core/config.ts';
 import type { PretrainedModel } from '../core/pretrained.ts';
 import { cardName, configName, indexName, kindOf, reason, weightsName } from './files.ts';
@@ -38,12 +45,13 @@ export async function savePretrained(
 ): Promise<void> {
   const aside = join(folder, `.${randomUUID()}.tmp`);
   const own = model.pretrainedState();
-  const weights = dtype
-    ? Object.fromEntries(Object.entries(own).map(([name, x]) => [name, isFloat(x.dtype) ? x.cast(dtype) : x]))
-    : own;
+  const weights = Object.fromEntries(Object.entries(own).map(([name, x]) => [name, inDType(x, dtype)]));
   const config = { ...model.configJson(), torch_dtype: dtypeName(weights) };
   const readme = card && modelCard(model, card);
-  const bytes = Object.values(weights).reduce((sum, x) => sum + x.size * bytesPerElement(x.dtype), 0);
+  const bytes = Object.values(weights).reduce(
+    (sum, x) => sum + sizeOf(x.shape) * bytesPerElement(x.dtype),
+    0,
+  );
   const sharded = bytes > maxShardBytes;
   try {
     await mkdir(aside, { recursive: true });
@@ -69,6 +77,13 @@ export async function savePretrained(
   }
 }
 
+/** What is to be another dtype becomes it when its turn to be written comes, but from the values of today. */
+function inDType(x: Tensor, dtype: FloatDType | undefined): Tensor | LazyTensor {
+  if (dtype === undefined || x.dtype === dtype || !isFloat(x.dtype)) return x;
+  const now = keep(x.detach());
+  return { dtype, shape: x.shape, read: () => now.cast(dtype) };
+}
+
 /** An index that is there, and the files that it names. */
 async function removeShards(folder: string): Promise<void> {
   const path = join(folder, indexName);
@@ -83,7 +98,7 @@ async function removeShards(folder: string): Promise<void> {
 }
 
 /** PyTorch's name of the dtype that all weights have, or of the one in which they meet. */
-function dtypeName(tensors: Readonly<Record<string, Tensor>>): string {
+function dtypeName(tensors: Readonly<Record<string, Tensor | LazyTensor>>): string {
   const names = { f16: 'float16', bf16: 'bfloat16', f32: 'float32', f64: 'float64' } as const;
   const met = Object.values(tensors).map(({ dtype }) => dtype);
   const dtype = met.length === 0 ? 'f32' : met.reduce(promote);

@@ -110,6 +110,17 @@ describe('weights', () => {
     expect((await load({ dtype: 'bf16' })).lmHead!.weight.dtype).toBe('bf16');
   });
 
+  test('are written as they were when saving began, in another dtype too', async () => {
+    for (const dtype of ['f32', 'f64'] as const) {
+      const model = make();
+      const before = logits(model);
+      const saving = savePretrained(model, folder, { dtype, maxShardBytes: 1000 });
+      for (const parameter of model.parameters()) parameter.assign(parameter.detach().mul(3));
+      await saving;
+      expect(logits(await load({ dtype: 'f32' }))).toEqual(before);
+    }
+  });
+
   test('take little more memory than they hold: what is read is the parameter, and blanks are shared', async () => {
     const wide = { vocabSize: 64, hiddenSize: 64, intermediateSize: 128, numHiddenLayers: 12 };
     const model = make(wide);
