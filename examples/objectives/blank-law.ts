@@ -18,10 +18,14 @@ export interface BlankSurprise {
   readonly leftSide: Float64Array;
 }
 
-/** What is known of a blank: what stands beside it, undefined at the ends of the text, and what was told of it. */
+/** What is known of a blank: what stands beside it, and what was told of it. */
 interface Blank {
+  /** Undefined at the beginning of the text. */
   readonly left: number | undefined;
-  readonly right: number | undefined;
+  /** P(what stands on its right | a token of the blank, after which so many more stand in it). */
+  readonly rests: readonly Float64Array[];
+  /** P(what stands on its right | on its left), for every length. */
+  readonly inside: readonly number[];
   /** Its length once it has ended; null before. */
   length: number | null;
 }
@@ -32,16 +36,6 @@ function lengthLaw({ meanLength, longest }: Blanking): readonly number[] {
   for (let k = 1, weight = 1; k <= longest; k++) weights.push((weight *= meanLength / k));
   const sum = weights.reduce((a, b) => a + b, 0);
   return weights.map((weight) => weight / sum);
-}
-
-/**
- * Up to a factor, P(these lengths, in the order of the text), where they are drawn one by one until there are `enough` and then shuffled: any
- * one without which there are too few may have been the last.
- */
-function weightOf(lengths: readonly number[], law: readonly number[], enough: number): number {
-  const sum = lengths.reduce((a, b) => a + b, 0);
-  const last = lengths.filter((n) => sum >= enough && sum - n < enough).length;
-  return (lengths.reduce((p, n) => p * law[n]!, 1) * last) / lengths.length;
 }
 
 /**
@@ -62,12 +56,13 @@ export function blankSurprise(
   const law = lengthLaw(blanking);
   const blanks = new Map<number, Blank>();
   for (let at = 0; at < sep; at++)
-    if (inputIds[at] === mask)
-      blanks.set(at, {
-        left: at > 0 ? inputIds[at - 1] : undefined,
-        right: at + 1 < sep ? inputIds[at + 1] : undefined,
-        length: null,
-      });
+    if (inputIds[at] === mask) {
+      const left = at > 0 ? inputIds[at - 1] : undefined;
+      const rests = restsOf(chain, at + 1 < sep ? inputIds[at + 1] : undefined, longest);
+      blanks.set(at, { left, rests, inside: insides(chain, left, rests), length: null });
+    }
+  const unseen = restsOf(chain, undefined, longest);
+  const anyLength = law.map((_, n) => n).slice(1);
   const missing = length - (sep - blanks.size);
   const out = {
     bothSides: new Float64Array(inputIds.length),
@@ -81,13 +76,13 @@ export function blankSurprise(
     const target = targets[t]!;
     for (const side of ['bothSides', 'leftSide'] as const) {
       const sees = side === 'bothSides';
-      const open = [...blanks].map(([at, one]) => ({
-        own: at === place,
-        lengths: one.length === null ? law.map((_, n) => n).slice(1) : [one.length],
-        weights: one.length === null && sees && at !== place ? insides(chain, one, longest) : null,
-      }));
-      const ofLength = ownLengths(open, missing, (lengths) => weightOf(lengths, law, enough));
-      const scores = nextScores(chain, before, sees ? blank.right : undefined, told, ofLength);
+      const open = (one: Blank): Open => ({
+        lengths: one.length === null ? anyLength : [one.length],
+        weights: one.length === null && sees && one !== blank ? one.inside : null,
+      });
+      const others = [...blanks].flatMap(([at, one]) => (at === place ? [] : [open(one)]));
+      const ofLength = ownLengths(open(blank), others, missing, law, enough);
+      const scores = nextScores(chain, before, sees ? blank.rests : unseen, told, ofLength);
       const sum = scores.tokens.reduce((a, b) => a + b, scores.end);
       out[side][t] = -Math.log((target === end ? scores.end : scores.tokens[target]!) / sum);
     }
@@ -96,61 +91,81 @@ export function blankSurprise(
   return out;
 }
 
-/** P(the token after all of a blank | its left side), for every length: all that may stand in it. */
-function insides({ transition, stationary }: MarkovChain, { left, right }: Blank, longest: number): number[] {
-  let now = left === undefined ? stationary : transition[left]!;
-  const weights = [0];
-  for (let n = 1; n <= longest; n++) {
-    const next = new Float64Array(now.length);
-    now.forEach((p, from) => transition[from]!.forEach((q, to) => (next[to]! += p * q)));
-    weights.push(right === undefined ? 1 : next[right]!);
-    now = next;
+/** @param right what stands there; undefined where that is not seen, or nothing stands there */
+function restsOf({ transition }: MarkovChain, right: number | undefined, longest: number): Float64Array[] {
+  const rests = [Float64Array.from(transition, (row) => (right === undefined ? 1 : row[right]!))];
+  while (rests.length < longest) {
+    const further = rests.at(-1)!;
+    rests.push(Float64Array.from(transition, (row) => row.reduce((sum, p, to) => sum + p * further[to]!, 0)));
   }
-  return weights;
+  return rests;
 }
 
-/** The weight of each length of one's own blank, over all lengths of the others that are `missing` together. */
+function insides(
+  { transition, stationary }: MarkovChain,
+  left: number | undefined,
+  rests: readonly Float64Array[],
+): number[] {
+  const step = left === undefined ? stationary : transition[left]!;
+  return [0, ...rests.map((rest) => step.reduce((sum, p, x) => sum + p * rest[x]!, 0))];
+}
+
+/** What is known of the length of a blank: which it may have, and what speaks for each besides the law of lengths. */
+interface Open {
+  readonly lengths: readonly number[];
+  readonly weights: readonly number[] | null;
+}
+
+/**
+ * Up to a factor, how likely one's own blank has each length, over all lengths of the others that are `missing` together. Lengths are drawn until
+ * there are `enough` and then shuffled: one without which there are too few was the last, and any such one may have been it.
+ */
 function ownLengths(
-  blanks: readonly {
-    readonly own: boolean;
-    readonly lengths: readonly number[];
-    readonly weights: readonly number[] | null;
-  }[],
+  own: Open,
+  others: readonly Open[],
   missing: number,
-  weight: (lengths: readonly number[]) => number,
+  law: readonly number[],
+  enough: number,
 ): Map<number, number> {
-  const found = new Map<number, number>();
-  const walk = (lengths: readonly number[], left: number, p: number, own: number): void => {
-    const blank = blanks[lengths.length];
-    if (!blank) {
-      if (left === 0) found.set(own, (found.get(own) ?? 0) + p * weight(lengths));
-      return;
+  const none = (): Float64Array => new Float64Array(missing + 1);
+  // By their sum: the others without the last one, and with it.
+  let [without, withLast] = [none(), none()];
+  without[0] = 1;
+  const mayBeLast = (n: number): boolean => missing - n < enough;
+  for (const { lengths, weights } of others) {
+    const [nextWithout, nextWithLast] = [none(), none()];
+    for (const n of lengths) {
+      const p = law[n]! * (weights?.[n] ?? 1);
+      for (let sum = 0; sum + n <= missing; sum++) {
+        nextWithout[sum + n]! += p * without[sum]!;
+        nextWithLast[sum + n]! += p * (withLast[sum]! + (mayBeLast(n) ? without[sum]! : 0));
+      }
     }
-    for (const n of blank.lengths)
-      if (n <= left) walk([...lengths, n], left - n, p * (blank.weights?.[n] ?? 1), blank.own ? n : own);
-  };
-  walk([], missing, 1, 0);
+    [without, withLast] = [nextWithout, nextWithLast];
+  }
+  const found = new Map<number, number>();
+  for (const n of own.lengths) {
+    if (n > missing) continue;
+    const rest = missing - n;
+    found.set(n, law[n]! * (withLast[rest]! + (mayBeLast(n) ? without[rest]! : 0)));
+  }
   return found;
 }
 
-/** Up to a factor, how likely each token comes next, or the end. @param right undefined where it is not seen, or not there */
+/** Up to a factor, how likely each token comes next, or the end. */
 function nextScores(
   { transition, stationary, states }: MarkovChain,
   before: number | undefined,
-  right: number | undefined,
+  rests: readonly Float64Array[],
   told: number,
   ofLength: ReadonlyMap<number, number>,
 ): { readonly tokens: Float64Array; readonly end: number } {
-  const closing = Float64Array.from(transition, (row) => (right === undefined ? 1 : row[right]!));
   const step = before === undefined ? stationary : transition[before]!;
   const tokens = new Float64Array(states);
-  const longest = Math.max(...ofLength.keys());
-  let rest = closing;
-  for (let n = told + 1; n <= longest; n++) {
-    const p = ofLength.get(n) ?? 0;
-    for (let x = 0; x < states; x++) tokens[x]! += p * step[x]! * rest[x]!;
-    const further = rest;
-    rest = Float64Array.from(transition, (row) => row.reduce((sum, q, to) => sum + q * further[to]!, 0));
-  }
-  return { tokens, end: told === 0 ? 0 : (ofLength.get(told) ?? 0) * closing[before!]! };
+  for (const [n, p] of ofLength)
+    if (n > told) {
+      const rest = rests[n - told - 1]!;
+      for (let x = 0; x < states; x++) tokens[x]! += p * step[x]! * rest[x]!;
+    }
+  return { tokens, end: told === 0 ? 0 : (ofLength.get(told) ?? 0) * rests[0]![before!]! };
 }
