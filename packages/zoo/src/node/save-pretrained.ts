@@ -77,11 +77,11 @@ export async function savePretrained(
   }
 }
 
-/** What is to be another dtype becomes it when its turn to be written comes, but from the values of today. */
+/** What is to be another dtype becomes it when its turn to be written comes: one tensor at a time, not a second model. */
 function inDType(x: Tensor, dtype: FloatDType | undefined): Tensor | LazyTensor {
   if (dtype === undefined || x.dtype === dtype || !isFloat(x.dtype)) return x;
-  const now = keep(x.detach());
-  return { dtype, shape: x.shape, read: () => now.cast(dtype) };
+  keep(x);
+  return { dtype, shape: x.shape, read: () => x.cast(dtype) };
 }
 
 /** An index that is there, and the files that it names. */
