@@ -1,11 +1,12 @@
 /** Runs of every pair of model and objective that makes sense: trained, measured, asked and gone on with; and of pairs that make none. */
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ByteTokenizer } from '@infinigrad/zoo';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { families } from '../src/families.ts';
 import { kinds, objectiveNames, usualModels, type ObjectiveName } from '../src/objectives/names.ts';
 import { blankTokens, maskTokens, ownSpecials, spanTokens } from '../src/objectives/special.ts';
+import { planIn } from '../src/train/plan.ts';
 import { tokenizerIn } from '../src/tokenizer.ts';
 import { cli, temporaryFolder, writeText } from './support.ts';
 
@@ -158,6 +159,19 @@ test('a prompt is read as the model was trained, or as it is asked for', async (
   // What is converted does not know what it was trained on.
   expect(await asked(bare, '--objective', 'prefix')).toBe(both);
   expect(await asked(at('llama-prefix'), '--objective', 'causal')).toBe(await asked(bare));
+});
+
+test('a plan that says nothing of objectives is one of the next token', async () => {
+  const out = at('older');
+  const set = tinyOf['llama']!.flatMap((field) => ['--set', field]);
+  expect((await cli('train', '--data', at('text.txt'), '--out', out, ...small, ...set)).err).toBe('');
+  const path = join(out, 'run.json');
+  const plan = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+  for (const name of ['objective', 'noise', 'spanLength']) delete plan[name];
+  writeFileSync(path, JSON.stringify(plan));
+  expect(await planIn(out)).toMatchObject({ objective: 'causal', noise: 0.15, spanLength: 3 });
+  writeFileSync(path, JSON.stringify({ ...plan, objective: 'guess' }));
+  await expect(planIn(out)).rejects.toThrow(/is damaged: objective must be/);
 });
 
 describe('pairs that make no sense', () => {
