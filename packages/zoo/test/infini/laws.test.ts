@@ -7,7 +7,8 @@ import {
   type InfiniForwardOptions,
   type InfiniTransformerOptions,
 } from '@infinigrad/zoo';
-import { describeModel, type CallOptions, type Law } from '../models/runner.ts';
+import type { Law } from '../models/row.ts';
+import { describeModel, type CallOptions } from '../models/runner.ts';
 
 const tiny = {
   vocabSize: 13,

@@ -92,7 +92,9 @@ function entry<M>(
 interface Plain {
   forward(ids: Tensor, options: FamilyOptions): object;
 }
-const plainly = (model: Plain, ids: Tensor, options: FamilyOptions): object => model.forward(ids, options);
+/** Some models take fewer options than others. */
+const plainly = (model: unknown, ids: Tensor, options: FamilyOptions): object =>
+  (model as Plain).forward(ids, options);
 const itself = (model: unknown): GenerativeModel => model as GenerativeModel;
 
 const llama = {
@@ -199,7 +201,7 @@ export const families: Readonly<Record<string, FamilyEntry>> = {
   GlmForCausalLM: entry(GlmForCausalLM, glm, plainly, itself),
   GlmModel: entry(GlmModel, glm, plainly),
   GlmForBlankInfilling: entry(GlmForBlankInfilling, blank, (model, ids, options) =>
-    model.forward(ids, { ...blankCall(ids), ...options }),
+    model.forward(ids, { ...options, ...blankCall(ids), attentionMask: options.attentionMask as never }),
   ),
   GopherForCausalLM: entry(GopherForCausalLM, gopher, plainly, itself),
   BertModel: entry(BertModel, bert, plainly),
