@@ -1,6 +1,7 @@
 /** The end of the line of `apply`: a call becomes a view or a kernel run. */
 import { bytesPerElement } from './dtype.ts';
 import { BackendError, internalError } from './errors.ts';
+import { narrowBehind } from './fusion.ts';
 import { newStorage } from './memory/scope.ts';
 import type { Plan } from './ops/record.ts';
 import { recordOf, type OpName } from './ops/table.ts';
@@ -37,7 +38,11 @@ export function execute({ op, inputs, plan }: OpCall): Tensor {
     backend.run({
       op,
       record,
-      inputs: inputs.map((x) => x.view()),
+      inputs: inputs.map((x, i) => {
+        // Widened weights would be read once, and thrown away.
+        const narrow = x.storage.pending && backend.takesHalf?.(op, i) ? narrowBehind(x) : null;
+        return (narrow ?? x).view();
+      }),
       output: { buffer, dtype, ...layout },
       attrs: plan.attrs,
     });

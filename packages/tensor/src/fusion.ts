@@ -57,6 +57,18 @@ function waitingBehind(x: Tensor, shape: readonly number[]): Waiting | null {
     : null;
 }
 
+/** What waits to be widened to f32, and is nothing but that: the tensor of 16 bits; null for all others. */
+export function narrowBehind(x: Tensor): Tensor | null {
+  const behind = x.storage.pending && x.dtype === 'f32' ? waitingBehind(x, x.shape) : null;
+  if (!behind) return null;
+  const { call, record } = behind;
+  const input = call.inputs[0]!;
+  if (call.inputs.length > 1 || !isHalf(input.dtype)) return null;
+  const element = ir.input(0);
+  const value = record.define([element], input.dtype, call.plan.attrs);
+  return value.kind === 'cast' && value.arg === element ? input : null;
+}
+
 /** One pass in the making. */
 class Pass {
   readonly inputs: Tensor[] = [];

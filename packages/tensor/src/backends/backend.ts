@@ -31,6 +31,8 @@ export interface Backend {
   readonly synchronous: boolean;
   /** Why the backend cannot run the op in this dtype, or null where it can. */
   lacks(op: OpName, dtype: DType): string | null;
+  /** Whether the op's kernel takes an input in f16 or bf16 in the place of the same in f32, to the same results. */
+  takesHalf?(op: OpName, input: number): boolean;
   allocate(dtype: DType, length: number): BackendBuffer;
   /** A buffer with a copy of the data. */
   upload(dtype: DType, data: TypedArray): BackendBuffer;

@@ -11,7 +11,7 @@ import { validates } from './host.ts';
 import { copyElements } from './indexing/copy.ts';
 import { runReduction } from './reduction.ts';
 import { Engine } from './engine.ts';
-import { fusedKernels, structuredKernels } from './structured.ts';
+import { fusedKernels, halfInputs, structuredKernels } from './structured.ts';
 
 export interface ThreadStats {
   /** Threads that large work is spread over, the calling one included. */
@@ -57,6 +57,10 @@ export class WasmBackend implements Backend {
     if (recordOf(op).kind !== 'fused') return null;
     if (!fusedKernels[op as FusedOp]) return 'it has no kernel for it';
     return dtype === 'f32' ? null : `its kernel is for f32, not ${dtype}`;
+  }
+
+  takesHalf(op: OpName, input: number): boolean {
+    return halfInputs[op as FusedOp]?.includes(input) ?? false;
   }
 
   /** Threads that work is spread over: how many, how many helpers among them are up, and what stands in their way if anything. */

@@ -26,3 +26,6 @@ export const fusedKernels: Readonly<Partial<Record<FusedOp, FusedKernel>>> = {
   ...attentionKernels,
   ...convolutionKernels,
 };
+
+/** Inputs that kernels take in 16 bits as well as in f32. */
+export const halfInputs: Readonly<Partial<Record<FusedOp, readonly number[]>>> = { linear: [1] };

@@ -2,6 +2,7 @@
 import {
   allI32,
   i32,
+  i32x4,
   parameters,
   shuffle32,
   shuffle64,
@@ -11,6 +12,8 @@ import {
   type ModuleBuilder,
   type V128,
 } from '../assembler/index.ts';
+import type { HalfDType } from '../../../half.ts';
+import { halfBits } from '../lanes/halves.ts';
 import type { TileShape } from './shape.ts';
 
 /** Rows of A that are multiplied at once. */
@@ -30,8 +33,9 @@ const dotParameters = ['a', 'b', 'c', 'columns', 'inner', 'lineA', 'lineB', 'ste
 /**
  * dot<rows>(a, b, c, columns, inner, row step of A, column step of B, row step of C): steps in bytes; rows of A and columns of
  * B lie along memory. Every dot product is summed in the same order, whatever lies beside it.
+ * @param half of B, beside f32: its elements are widened as they are read
  */
-export function buildDots(module: ModuleBuilder, shape: TileShape): void {
+export function buildDots(module: ModuleBuilder, shape: TileShape, half: HalfDType | null = null): void {
   for (let rows = 1; rows <= dottedRows; rows++) {
     const fn = module.function(`dot${rows}`, allI32(dotParameters));
     const p = parameters(fn, dotParameters);
@@ -44,7 +48,7 @@ export function buildDots(module: ModuleBuilder, shape: TileShape): void {
       );
       const sums = linesA.map(() => linesB.map(() => fn.local('v128')));
       for (const sum of sums.flat()) fn.set(sum, v128.xor(sum, sum));
-      multiply(fn, shape, linesA, linesB, sums, p.inner);
+      multiply(fn, shape, half, linesA, linesB, sums, p.inner);
       sums.forEach((row, i) => storeTotals(fn, shape, row, i32.add(p.c, i32.mul(p.stepC, i32.const(i)))));
       fn.advance(p.b, i32.mul(p.lineB, i32.const(columns)));
       fn.advance(p.c, columns * shape.bytes);
@@ -59,6 +63,7 @@ type Sums = readonly (readonly Local<'v128'>[])[];
 function multiply(
   fn: FunctionBuilder,
   shape: TileShape,
+  half: HalfDType | null,
   linesA: readonly Local<'i32'>[],
   linesB: readonly Local<'i32'>[],
   sums: Sums,
@@ -67,28 +72,36 @@ function multiply(
   const left = fn.let(inner);
   const inA = linesA.map(() => fn.local('v128'));
   const x = fn.local('v128');
-  const one = shape.dtype === 'f32' ? v128.load32Zero : v128.load64Zero;
-  const steps = (elements: number, vectors: number, load: typeof v128.load): void =>
+  const oneA = shape.dtype === 'f32' ? v128.load32Zero : v128.load64Zero;
+  const bytesB = half ? 2 : shape.bytes;
+  const widened = (words: V128): V128 => halfBits(fn, half!, words);
+  const someB: typeof v128.load = half ? (line, offset) => widened(v128.load16x4(line, offset)) : v128.load;
+  // The lanes beside it are of no weight in A, but an infinity times 0 is no 0.
+  const oneB: typeof v128.load = half
+    ? (line, offset) => widened(v128.and(i32x4.splat(i32.load16(line, offset)), i32x4.constants(-1, 0, 0, 0)))
+    : oneA;
+  const steps = (elements: number, vectors: number, loadA: typeof v128.load, loadB: typeof v128.load): void =>
     fn.block((out) => {
       let asked = -1;
       fn.steps(left, elements, () => {
         for (let k = 0; k < vectors; k++) {
           if (k > 0 && shape.breaks) fn.branchIf(out, i32.eq(left, i32.const((asked -= 2))));
-          inA.forEach((v, i) => fn.set(v, load(linesA[i]!, 16 * k)));
+          inA.forEach((v, i) => fn.set(v, loadA(linesA[i]!, 16 * k)));
           linesB.forEach((line, j) => {
-            fn.set(x, load(line, 16 * k));
+            fn.set(x, loadB(line, k * shape.lanes * bytesB));
             inA.forEach((v, i) => {
               const sum = sums[i]![j]!;
               fn.set(sum, shape.accumulate(sum, v, x));
             });
           });
         }
-        for (const line of [...linesA, ...linesB]) fn.advance(line, elements * shape.bytes);
+        for (const line of linesA) fn.advance(line, elements * shape.bytes);
+        for (const line of linesB) fn.advance(line, elements * bytesB);
       });
     });
-  steps(unrolled * shape.lanes, unrolled, v128.load);
-  steps(shape.lanes, 1, v128.load);
-  steps(1, 1, one);
+  steps(unrolled * shape.lanes, unrolled, v128.load, someB);
+  steps(shape.lanes, 1, v128.load, someB);
+  steps(1, 1, oneA, oneB);
 }
 
 /** Stores the totals of one column, or of a multiple of four, side by side. */

@@ -1,13 +1,16 @@
 /** A linear layer: a product with the weights as they lie, and the bias added to what it wrote. */
+import { bytesPerElement, isHalf } from '../../../dtype.ts';
 import { recordOf } from '../../../ops/table.ts';
 import type { ElementwiseRecord } from '../../../ops/record.ts';
-import { isContiguous, sizeOf } from '../../../shape.ts';
+import { contiguousLayout, isContiguous, sizeOf } from '../../../shape.ts';
 import type { BufferView, KernelCall } from '../../backend.ts';
 import { runElementwise } from '../elementwise.ts';
 import type { Engine } from '../engine.ts';
 
 const add = recordOf('add') as ElementwiseRecord;
+const cast = recordOf('cast') as ElementwiseRecord;
 const none = {};
+const toF32 = { dtype: 'f32' };
 
 const turned = ({ buffer, dtype, shape, strides, offset }: BufferView): BufferView => ({
   buffer,
@@ -26,14 +29,20 @@ function matrix(view: BufferView): BufferView | null {
   return { buffer, dtype, shape: [rows, columns], strides: [columns, 1], offset };
 }
 
+/** The weights may be of 16 bits: where the rows are few they stay so. */
 export function linear(engine: Engine, call: KernelCall): void {
   const [x, weight, bias] = call.inputs as [BufferView, BufferView, BufferView?];
   const { output } = call;
-  const right = turned(weight);
+  if (sizeOf(output.shape) === 0) return;
   const rows = matrix(x);
   const product = matrix(output)!;
-  if (rows) engine.gemm.multiply(rows, right, product);
-  else engine.gemm.multiply(x.shape.length > 1 ? x : asRow(x), right, x.shape.length > 1 ? output : product);
+  if (!(rows && isHalf(weight.dtype) && engine.gemm.multiplyHalves(rows, turned(weight), product)))
+    withWide(engine, weight, (wide) => {
+      const right = turned(wide);
+      if (rows) engine.gemm.multiply(rows, right, product);
+      else if (x.shape.length > 1) engine.gemm.multiply(x, right, output);
+      else engine.gemm.multiply(asRow(x), right, product);
+    });
   if (bias)
     runElementwise(
       engine,
@@ -46,6 +55,20 @@ export function linear(engine: Engine, call: KernelCall): void {
       },
       add,
     );
+}
+
+/** Calls `body` with the view in f32. */
+function withWide(engine: Engine, view: BufferView, body: (wide: BufferView) => void): void {
+  if (!isHalf(view.dtype)) return body(view);
+  const { shape } = view;
+  const buffer = engine.heap.allocate(sizeOf(shape) * bytesPerElement('f32'));
+  try {
+    const wide: BufferView = { buffer, dtype: 'f32', ...contiguousLayout(shape) };
+    runElementwise(engine, { op: 'cast', record: cast, inputs: [view], output: wide, attrs: toF32 }, cast);
+    body(wide);
+  } finally {
+    engine.heap.release(buffer.home);
+  }
 }
 
 function asRow({ buffer, dtype, shape, strides, offset }: BufferView): BufferView {

@@ -1,4 +1,5 @@
 /** Matrix products: which kernels run over what. */
+import type { HalfDType } from '../../../half.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { BufferView, KernelCall } from '../../backend.ts';
 import type { ModuleBuilder } from '../assembler/index.ts';
@@ -42,6 +43,7 @@ export class Gemm {
   /** By dtype and by how the operands are read; of the kernels for a few rows. */
   #blocks: Kernels[] = [];
   #lines: Kernels[] = [];
+  #halves: Partial<Record<HalfDType, Kernels>> = {};
   #variant: Variant;
 
   constructor(engine: Launcher) {
@@ -70,6 +72,7 @@ export class Gemm {
     this.#variant = variant;
     this.#blocks = [];
     this.#lines = [];
+    this.#halves = {};
   }
 
   /** [..., m, k] × [..., k, n] in f32 or f64; leading axes broadcast. */
@@ -94,6 +97,19 @@ export class Gemm {
     if (axes.length > 0 && foldRows(p, axes.at(-1)!)) axes.pop();
     const batch = axes.pop() ?? single;
     this.#overAxes(p, axes, 0, batch);
+  }
+
+  /**
+   * A few rows [m, k] of f32 × [k, n] of 16 bits whose columns lie along memory: widened as it is read, to the same sums.
+   * @returns false where it must be widened before
+   */
+  multiplyHalves(a: BufferView, b: BufferView, output: BufferView): boolean {
+    const p = firstProduct(a, b, output);
+    if (p.rows > mostDottedRows || p.inner === 0 || p.innerA !== p.bytes || p.innerB !== p.bytesB)
+      return false;
+    const half = b.dtype as HalfDType;
+    launchFewRows(this.#engine, (this.#halves[half] ??= this.#halfKernels(half)), true, p, single);
+    return true;
   }
 
   #overAxes(p: Product, axes: readonly Batch[], axis: number, batch: Batch): void {
@@ -152,6 +168,10 @@ export class Gemm {
     return (this.#lines[key] ??= dots
       ? this.#compile(dtype, 'dots', buildDots)
       : this.#compile(dtype, 'streams', buildStreams));
+  }
+
+  #halfKernels(half: HalfDType): Kernels {
+    return this.#compile('f32', `dots ${half}`, (module, shape) => buildDots(module, shape, half));
   }
 
   #compile(dtype: Float, name: string, build: (module: ModuleBuilder, shape: TileShape) => void): Kernels {

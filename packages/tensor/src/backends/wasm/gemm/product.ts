@@ -9,6 +9,8 @@ import type { Float } from './shape.ts';
 export interface Product {
   readonly dtype: Float;
   readonly bytes: number;
+  /** Of an element of B. */
+  readonly bytesB: number;
   rows: number;
   readonly columns: number;
   readonly inner: number;
@@ -35,6 +37,7 @@ export const single: Batch = { count: 1, a: 0, b: 0, c: 0 };
 export function firstProduct(a: BufferView, b: BufferView, output: BufferView): Product {
   const dtype = output.dtype as Float;
   const bytes = bytesPerElement(dtype);
+  const bytesB = bytesPerElement(b.dtype);
   const rankA = a.shape.length;
   const rankB = b.shape.length;
   const rows = a.shape[rankA - 2]!;
@@ -43,15 +46,16 @@ export function firstProduct(a: BufferView, b: BufferView, output: BufferView): 
   return {
     dtype,
     bytes,
+    bytesB,
     rows,
     columns,
     inner,
     a: (a.buffer as WasmBuffer).pointer + a.offset * bytes,
     lineA: rows === 1 ? bytes : a.strides[rankA - 2]! * bytes,
     innerA: inner === 1 ? bytes : a.strides[rankA - 1]! * bytes,
-    b: (b.buffer as WasmBuffer).pointer + b.offset * bytes,
-    lineB: columns === 1 ? bytes : b.strides[rankB - 1]! * bytes,
-    innerB: inner === 1 ? bytes : b.strides[rankB - 2]! * bytes,
+    b: (b.buffer as WasmBuffer).pointer + b.offset * bytesB,
+    lineB: columns === 1 ? bytesB : b.strides[rankB - 1]! * bytesB,
+    innerB: inner === 1 ? bytesB : b.strides[rankB - 2]! * bytesB,
     c: (output.buffer as WasmBuffer).pointer + output.offset * bytes,
   };
 }

@@ -6,10 +6,13 @@ import { asF32, asF64, joinLow, narrowMask, type Lanes } from './lanes.ts';
 const quietF32 = 0x400000;
 const infinity = 0x7f800000;
 
+/** Words (0 … 65535) as f32, a NaN as it comes. */
+export const halfBits = (fn: FunctionBuilder, dtype: HalfDType, words: V128): V128 =>
+  dtype === 'bf16' ? i32x4.shl(words, 16) : f16Bits(fn, words);
+
 /** Words (0 … 65535) as f32. */
 export function widenHalves(fn: FunctionBuilder, dtype: HalfDType, words: V128): V128 {
-  const bits = dtype === 'bf16' ? i32x4.shl(words, 16) : f16Bits(fn, words);
-  const kept = fn.let(bits);
+  const kept = fn.let(halfBits(fn, dtype, words));
   // A NaN becomes a quiet one.
   const isNaN = i32x4.gt(v128.and(kept, i32x4.const(0x7fffffff)), i32x4.const(infinity));
   return v128.or(kept, v128.and(isNaN, i32x4.const(quietF32)));
