@@ -3,7 +3,6 @@ import {
   DTypeError,
   IndexError,
   ShapeError,
-  sizeOf,
   ValueError,
   type FloatDType,
   type Key,
@@ -80,10 +79,6 @@ export class Embedding extends Module {
       throw new ShapeError('Embedding', `the last axis must have size ${this.embeddingDim}`, {
         operands: [x, this.weight],
       });
-    const lead = x.shape.slice(0, -1);
-    return x
-      .reshape([sizeOf(lead), this.embeddingDim])
-      .matmul(this.weight.transpose())
-      .reshape([...lead, this.numEmbeddings]);
+    return x.linear(this.weight);
   }
 }
