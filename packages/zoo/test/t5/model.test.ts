@@ -96,6 +96,17 @@ describe('reading two texts', () => {
     expect(largestDifference(whole.narrow(0, 1, 1), alone.logits)).toBeLessThan(1e-10);
   });
 
+  test('labels are shifted to the right, those that are ignored as padding', () => {
+    const labels = idsOf([
+      [4, -100, 9, -100],
+      [-100, 2, 1, 7],
+    ]);
+    expect(made({ padTokenId: 5, decoderStartTokenId: 3 }).shiftRight(labels).toArraySync()).toEqual([
+      [3, 4, 5, 9],
+      [3, 5, 2, 1],
+    ]);
+  });
+
   test('an output of the encoder serves as well as its input', () => {
     const encoderOutput = model.encode(source, { attentionMask: mask });
     const { logits } = model.forward(null, { encoderOutput, attentionMask: mask, decoderInputIds: target });
