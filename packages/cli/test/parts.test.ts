@@ -4,8 +4,8 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { noGrad } from '@infinigrad/autograd';
 import { crossEntropy } from '@infinigrad/nn';
-import { fromData, Key } from '@infinigrad/tensor';
-import { loadSafetensors, loadSafetensorsSharded } from '@infinigrad/tensor/node';
+import { fromData, Key, zeros } from '@infinigrad/tensor';
+import { loadSafetensors, loadSafetensorsSharded, saveSafetensors } from '@infinigrad/tensor/node';
 import { ByteTokenizer, generate, LlamaForCausalLM, T5ForConditionalGeneration } from '@infinigrad/zoo';
 import { fromPretrained } from '@infinigrad/zoo/node';
 import { byteSize, integers } from '../src/arguments.ts';
@@ -185,6 +185,20 @@ test('inspect counts what there is', async () => {
   expect(Object.values(found.parts).reduce((a, b) => a + b, 0)).toBe(found.parameters);
   expect(found.memory).toEqual([10, 20].map((n) => ({ length: n, bytes: 4 * whole.memoryFootprint(n) })));
   expect(found.tensors.map(({ name }) => name)).toEqual(Object.keys(whole.pretrainedState()));
+});
+
+test('inspect counts no integers among the parameters', async () => {
+  const path = at('with-positions.safetensors');
+  const weight = zeros([3, 4]);
+  const positions = zeros([1, 512], { dtype: 'i32' });
+  await saveSafetensors(path, { 'embeddings.weight': weight, 'embeddings.position_ids': positions });
+  const { out } = await cli('inspect', path, '--json');
+  expect(JSON.parse(out)).toMatchObject({
+    parameters: 12,
+    bytes: 4 * (12 + 512),
+    parts: { embeddings: 12 },
+    dtypes: { F32: 12, I32: 512 },
+  });
 });
 
 test('inspect tells the memory of texts that the model can read', async () => {

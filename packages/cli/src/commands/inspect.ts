@@ -59,18 +59,20 @@ async function inspect(where: string, lengths: readonly number[] | undefined): P
   try {
     const infos = file.names.map((name) => file.info(name));
     const sizeOf = ({ shape }: TensorInfo): number => shape.reduce((n, size) => n * size, 1);
-    const sums = (keyOf: (info: TensorInfo) => string): Record<string, number> => {
+    // Positions that were saved along, and other integers, are none.
+    const parameters = infos.filter(({ stored }) => /^B?F\d/.test(stored));
+    const sums = (of: readonly TensorInfo[], keyOf: (info: TensorInfo) => string): Record<string, number> => {
       const sum = new Map<string, number>();
-      for (const info of infos) sum.set(keyOf(info), (sum.get(keyOf(info)) ?? 0) + sizeOf(info));
+      for (const info of of) sum.set(keyOf(info), (sum.get(keyOf(info)) ?? 0) + sizeOf(info));
       return Object.fromEntries(sum);
     };
     return {
       path: where,
       config,
-      parameters: infos.reduce((sum, info) => sum + sizeOf(info), 0),
+      parameters: parameters.reduce((sum, info) => sum + sizeOf(info), 0),
       bytes: infos.reduce((sum, info) => sum + info.bytes, 0),
-      dtypes: sums(({ stored }) => stored),
-      parts: sums(({ name }) => partOf(name)),
+      dtypes: sums(infos, ({ stored }) => stored),
+      parts: sums(parameters, ({ name }) => partOf(name)),
       memory: config && memoryOf(config, lengths),
       tensors: infos.map(({ name, stored, shape, bytes }) => ({ name, dtype: stored, shape, bytes })),
     };
