@@ -9,6 +9,8 @@ import { inverseErf, portableLog } from './distributions.ts';
 import { threefry2x32 } from './threefry.ts';
 
 const two32 = 2 ** 32;
+/** Drawn at once: as f32 they fill all the memory that there can be. */
+const mostNumbers = 2 ** 30;
 
 const rounding: Readonly<Record<FloatDType, (x: number) => number>> = {
   bf16: (x) => roundTo('bf16', x),
@@ -57,6 +59,10 @@ export class Key {
 
   /** Two random words for each of `count` counters. */
   private pairs(count: number): Uint32Array {
+    if (!(count <= mostNumbers))
+      throw new ValueError('Key', `${count} random numbers at once are more than 2^30`, {
+        hint: 'sizes may have been mistaken; parts of it can be drawn with keys of their own',
+      });
     const out = new Uint32Array(2 * count);
     const [k0, k1] = this.words;
     for (let i = 0; i < count; i++) threefry2x32(k0, k1, Math.floor(i / two32), i | 0, out, 2 * i);

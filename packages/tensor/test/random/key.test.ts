@@ -93,6 +93,7 @@ describe('keys', () => {
     expect(() => new Key(0).normal([2], { std: -1 })).toThrow('must be ≥ 0');
     expect(() => new Key(0).bernoulli(1.5, [2])).toThrow('must lie in [0, 1]');
     expect(() => new Key(0).randint(3, 3, [2])).toThrow('low < high');
+    expect(() => new Key(0).normal([1e9, 1e9])).toThrow('random numbers at once are more than 2^30');
     expect(() => new Key(0).uniform([-1])).toThrow('sizes must be integers ≥ 0');
     expect(() => new Key(0).categorical(tensor([1, 2]), 1)).toThrow('axis 1 is out of range');
   });
