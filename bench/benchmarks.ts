@@ -51,7 +51,7 @@ export const benchmarks = {
   decode: {
     title: 'Greedy decoding',
     about:
-      'One sequence of 127 tokens with the small GPT and nn’s caches of keys and values: in a process that has just started, and after ten times.',
+      'One sequence of 127 tokens with the small GPT and nn’s caches of keys and values: in a process that has just started, and after thirty times.',
   },
   cold: {
     title: 'Cold start',

@@ -33,7 +33,7 @@ type Amounts = Omit<Settings, 'quick' | 'threads' | 'backend'>;
 const whole: Amounts = {
   sampling: { warmups: 5, minSamples: 15, seconds: 1 },
   steps: { small: 100, large: 30, memory: 300, untimed: 3 },
-  decode: { tokens: 127, warmups: 10, runs: 15 },
+  decode: { tokens: 127, warmups: 30, runs: 40 },
   infini: { steps: 60, multiple: 64, samples: 16 },
   cold: { runs: 7 },
 };

@@ -1,4 +1,5 @@
 /** The end of the line of `apply`: a call becomes a view or a kernel run. */
+import type { BufferView } from './backends/backend.ts';
 import { bytesPerElement } from './dtype.ts';
 import { BackendError, internalError } from './errors.ts';
 import { narrowBehind } from './fusion.ts';
@@ -35,17 +36,16 @@ export function execute({ op, inputs, plan }: OpCall): Tensor {
   const buffer = backend.allocate(dtype, length);
   const layout = contiguousLayout(shape);
   try {
-    backend.run({
-      op,
-      record,
-      inputs: inputs.map((x, i) => {
-        // Widened weights would be read once, and thrown away.
-        const narrow = x.storage.pending && backend.takesHalf?.(op, i) ? narrowBehind(x) : null;
-        return (narrow ?? x).view();
-      }),
-      output: { buffer, dtype, ...layout },
-      attrs: plan.attrs,
-    });
+    const views = new Array<BufferView>(inputs.length);
+    for (let i = 0; i < inputs.length; i++) {
+      const x = inputs[i]!;
+      // Widened weights would be read once, and thrown away.
+      const narrow = x.storage.pending && backend.takesHalf?.(op, i) ? narrowBehind(x) : null;
+      views[i] = (narrow ?? x).view();
+    }
+    const { strides, offset } = layout;
+    const output = { buffer, dtype, shape, strides, offset };
+    backend.run({ op, record, inputs: views, output, attrs: plan.attrs });
   } catch (error) {
     const claim = backend.claim(buffer);
     if (claim) backend.free(claim);

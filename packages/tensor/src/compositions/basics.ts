@@ -23,7 +23,11 @@ import { within } from './within.ts';
 type Axes = number | readonly number[];
 
 /** A range on one axis, everything on the others. */
-const onAxis = (axis: number, range: Range): (Range | null)[] => [...new Array<null>(axis).fill(null), range];
+function onAxis(axis: number, range: Range): (Range | null)[] {
+  const ranges = new Array<Range | null>(axis + 1).fill(null);
+  ranges[axis] = range;
+  return ranges;
+}
 
 /** The square root, with a gradient of 0 at 0. */
 const rootOf = (squares: Tensor): Tensor => {
@@ -93,7 +97,7 @@ export const basics = {
       throw new IndexError('select', `position ${position} is out of range for axis ${at} of size ${size}`, {
         operands: [x],
       });
-    return x.slice(onAxis(at, [i, i + 1])).squeeze(at);
+    return x.slice(onAxis(at, [i, i + 1])).reshape(reducedShape(x.shape, [at], false));
   },
 
   /** `length` elements from `start` on along an axis. */

@@ -11,13 +11,14 @@ import type { Attrs, Draw, ErrorCase, FusedRecord, Sample } from './record.ts';
 type Infos = readonly OperandInfo[];
 
 /** x [..., d]; each further one [d]. */
-function checkNorm(op: string, [x, ...vectors]: Infos, attrs: Attrs): { readonly eps: number } {
-  const d = x!.shape.at(-1);
-  const operands = [x!, ...vectors];
+function checkNorm(op: string, operands: Infos, attrs: Attrs): { readonly eps: number } {
+  const d = operands[0]!.shape.at(-1);
   if (d === undefined) throw new ShapeError(op, 'needs at least one axis', { operands });
-  for (const v of vectors)
-    if (v.shape.length !== 1 || v.shape[0] !== d)
+  for (let i = 1; i < operands.length; i++) {
+    const { shape } = operands[i]!;
+    if (shape.length !== 1 || shape[0] !== d)
       throw new ShapeError(op, `weight and bias must have shape [${d}]`, { operands });
+  }
   const eps = attrs['eps'] as number;
   if (!(eps >= 0 && eps < Infinity)) throw new ValueError(op, `eps must be a number ≥ 0, got ${eps}`);
   return { eps };

@@ -173,6 +173,14 @@ const expand: ViewRecord<[x: Tensor, shape: readonly number[]]> = {
   flops: () => 0,
 };
 
+const notInteger = (n: number | null): number | null => (n === null || Number.isInteger(n) ? null : n);
+
+/** A position counted from either end, no further than a range along an axis can reach. */
+function placeIn(size: number, n: number, step: number): number {
+  const low = step > 0 ? 0 : -1;
+  return Math.min(Math.max(n < 0 ? n + size : n, low), low + size);
+}
+
 const slice: ViewRecord<[x: Tensor, ranges: readonly (Range | null)[]]> = {
   kind: 'view',
   doc: 'A range `[start, stop, step]` of each leading axis, as in Python; null takes the whole axis, a negative step runs backwards.',
@@ -180,44 +188,52 @@ const slice: ViewRecord<[x: Tensor, ranges: readonly (Range | null)[]]> = {
   accepts: [anyDType],
   call: (x, ranges) => {
     checkArray('slice', 'the ranges', ranges, x);
-    for (const range of ranges) if (range !== null) checkArray('slice', 'start, stop and step', range, x);
-    return {
-      inputs: [x],
-      attrs: { ranges: ranges.map((r) => r && [r[0] ?? null, r[1] ?? null, r[2] ?? 1]) },
-    };
+    const given = new Array<readonly (number | null)[] | null>(ranges.length);
+    for (let i = 0; i < ranges.length; i++) {
+      const range = ranges[i]!;
+      if (range !== null) checkArray('slice', 'start, stop and step', range, x);
+      given[i] = range && [range[0] ?? null, range[1] ?? null, range[2] ?? 1];
+    }
+    return { inputs: [x], attrs: { ranges: given } };
   },
   infer: ([x], attrs, op) => {
     const ranges = attrs['ranges'] as readonly (readonly (number | null)[] | null)[];
     if (ranges.length > x!.shape.length)
       throw new IndexError(op, `${ranges.length} ranges for rank ${x!.shape.length}`, { operands: [x!] });
-    const starts: number[] = [];
-    const steps: number[] = [];
-    const shape = x!.shape.map((size, axis) => {
-      const [from = null, to = null, by = null] = ranges[axis] ?? [];
-      const step = by ?? 1;
-      for (const n of [from ?? 0, to ?? 0, step])
-        if (!Number.isInteger(n))
-          throw new ValueError(op, `${n} is not an integer (axis ${axis})`, { operands: [x!] });
+    const rank = x!.shape.length;
+    const starts = new Array<number>(rank);
+    const steps = new Array<number>(rank);
+    const shape = new Array<number>(rank);
+    // Most calls of a model that reads token by token are views: nothing is made here that is not kept.
+    for (let axis = 0; axis < rank; axis++) {
+      const size = x!.shape[axis]!;
+      const range = ranges[axis];
+      const from = range?.[0] ?? null;
+      const to = range?.[1] ?? null;
+      const step = range?.[2] ?? 1;
+      const wrong = notInteger(from) ?? notInteger(to) ?? notInteger(step);
+      if (wrong !== null)
+        throw new ValueError(op, `${wrong} is not an integer (axis ${axis})`, { operands: [x!] });
       if (step === 0) throw new ValueError(op, `step 0 (axis ${axis})`, { operands: [x!] });
-      const [low, high] = step > 0 ? [0, size] : [-1, size - 1];
-      const place = (n: number): number => Math.min(Math.max(n < 0 ? n + size : n, low), high);
-      const start = from === null ? (step > 0 ? 0 : size - 1) : place(from);
-      const stop = to === null ? (step > 0 ? size : -1) : place(to);
-      starts.push(start);
-      steps.push(step);
-      return Math.max(0, Math.ceil((stop - start) / step));
-    });
+      const start = from === null ? (step > 0 ? 0 : size - 1) : placeIn(size, from, step);
+      const stop = to === null ? (step > 0 ? size : -1) : placeIn(size, to, step);
+      starts[axis] = start;
+      steps[axis] = step;
+      shape[axis] = Math.max(0, Math.ceil((stop - start) / step));
+    }
     return plan(x!, shape, { starts, steps, sizes: shape, ranges });
   },
   view: ({ strides, offset }, { shape, attrs }) => {
     const starts = attrs['starts'] as readonly number[];
     const steps = attrs['steps'] as readonly number[];
     if (sizeOf(shape) === 0) return { shape, strides, offset };
-    return {
-      shape,
-      strides: strides.map((stride, axis) => stride * steps[axis]!),
-      offset: strides.reduce((at, stride, axis) => at + stride * starts[axis]!, offset),
-    };
+    const along = new Array<number>(strides.length);
+    let at = offset;
+    for (let axis = 0; axis < strides.length; axis++) {
+      along[axis] = strides[axis]! * steps[axis]!;
+      at += strides[axis]! * starts[axis]!;
+    }
+    return { shape, strides: along, offset: at };
   },
   batch: (call, run) => {
     const ranges = call.plan.attrs['ranges'] as readonly AttrValue[];

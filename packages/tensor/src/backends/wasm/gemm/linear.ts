@@ -36,13 +36,15 @@ export function linear(engine: Engine, call: KernelCall): void {
   if (sizeOf(output.shape) === 0) return;
   const rows = matrix(x);
   const product = matrix(output)!;
-  if (!(rows && isHalf(weight.dtype) && engine.gemm.multiplyHalves(rows, turned(weight), product)))
-    withWide(engine, weight, (wide) => {
-      const right = turned(wide);
-      if (rows) engine.gemm.multiply(rows, right, product);
-      else if (x.shape.length > 1) engine.gemm.multiply(x, right, output);
-      else engine.gemm.multiply(asRow(x), right, product);
-    });
+  const multiply = (right: BufferView): void => {
+    if (rows) engine.gemm.multiply(rows, right, product);
+    else if (x.shape.length > 1) engine.gemm.multiply(x, right, output);
+    else engine.gemm.multiply(asRow(x), right, product);
+  };
+  const right = turned(weight);
+  if (!isHalf(weight.dtype)) multiply(right);
+  else if (!(rows && engine.gemm.multiplyHalves(rows, right, product)))
+    withWide(engine, weight, (wide) => multiply(turned(wide)));
   if (bias)
     runElementwise(
       engine,
@@ -59,7 +61,6 @@ export function linear(engine: Engine, call: KernelCall): void {
 
 /** Calls `body` with the view in f32. */
 function withWide(engine: Engine, view: BufferView, body: (wide: BufferView) => void): void {
-  if (!isHalf(view.dtype)) return body(view);
   const { shape } = view;
   const buffer = engine.heap.allocate(sizeOf(shape) * bytesPerElement('f32'));
   try {

@@ -59,13 +59,17 @@ function nestOf(
 /** A nest whose innermost axis, without gaps, counts bytes. */
 function inBytes({ sizes, pointers, steps: [target, source] }: Nest, width: Width): Nest {
   return {
-    sizes: [...sizes.slice(0, -1), (sizes.at(-1) ?? 1) * width],
+    sizes: ending(sizes, (sizes.at(-1) ?? 1) * width),
     pointers,
-    steps: [
-      [...target.slice(0, -1), 1],
-      [...source.slice(0, -1), 1],
-    ],
+    steps: [ending(target, 1), ending(source, 1)],
   };
+}
+
+/** With another last number; with one, where there is none. */
+function ending(list: readonly number[], last: number): number[] {
+  const copy = list.slice();
+  copy[Math.max(0, copy.length - 1)] = last;
+  return copy;
 }
 
 /** @param across the axis along which the source has no gaps: it becomes that of the rows */

@@ -89,14 +89,15 @@ function kernel(op: string, build: Build): FusedKernel {
   return (engine, { inputs, output, attrs }) => {
     if (isEmpty(output)) return;
     const { shape } = output;
-    withLastAxisDense(engine, inputs, ([x, ...vectors]) => {
-      const stretched = vectors.map((v) => {
-        const { strides, offset } = broadcastLayout(v, shape);
-        return { buffer: v.buffer, dtype: v.dtype, shape, strides, offset };
-      });
+    withLastAxisDense(engine, inputs, (views) => {
+      const operands = [elements(output)];
+      for (const view of views) {
+        const { strides, offset } = broadcastLayout(view, shape);
+        operands.push(elements({ buffer: view.buffer, dtype: view.dtype, shape, strides, offset }));
+      }
       runLines(engine, {
         axis: shape.length - 1,
-        operands: [output, x!, ...stretched].map(elements),
+        operands,
         kernel: (mode) =>
           engine.kernels.get(`${op} ${inputs.length}`, (module, constants) => {
             const operands = new Array<'elements'>(1 + inputs.length).fill('elements');
