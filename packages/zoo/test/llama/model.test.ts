@@ -1,6 +1,6 @@
 /** What LLaMA can do beside the laws of all models: checkpointing, fixed caches, errors. */
 import { crossEntropy } from '@infinigrad/nn';
-import { fromData, Key, memoryStats, tensor, type Tensor } from '@infinigrad/tensor';
+import { fromData, Key, memoryStats, scope, tensor, type Tensor } from '@infinigrad/tensor';
 import { llamaConfig, LlamaForCausalLM, llamaPresets, ModelCache, type LlamaOptions } from '@infinigrad/zoo';
 import { expect, test } from 'vitest';
 import { largestDifference, randomIds } from '../models/runner.ts';
@@ -23,10 +23,13 @@ test('gradient checkpointing gives the same gradients to the bit, also where wei
     const model = make({ attentionDropout: 0.2, intermediateSize: 200 });
     model.gradientCheckpointing = on;
     expect(model.gradientCheckpointing).toBe(on);
-    const before = memoryStats().bytes;
-    const loss = crossEntropy(model.forward(ids, { key: new Key(5) }).logits, ids);
-    const held = memoryStats().bytes - before;
-    loss.backward();
+    const held = scope(() => {
+      const before = memoryStats().tiers.scoped;
+      const loss = crossEntropy(model.forward(ids, { key: new Key(5) }).logits, ids);
+      const made = memoryStats().tiers.scoped - before;
+      loss.backward();
+      return made;
+    });
     return { gradients: model.parameters().map(({ grad }) => grad!), held };
   };
   const [plain, saving] = [run(false), run(true)];
