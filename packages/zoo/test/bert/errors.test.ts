@@ -3,19 +3,8 @@ import { full, Key, ones, zeros, type Tensor } from '@infinigrad/tensor';
 import { BertModel, bertConfig, bertPresets, type BertOptions } from '@infinigrad/zoo';
 import { describe, expect, test } from 'vitest';
 import { randomIds } from '../models/runner.ts';
+import { tiny } from './support.ts';
 
-const tiny: BertOptions = {
-  vocabSize: 13,
-  hiddenSize: 12,
-  numHiddenLayers: 2,
-  numAttentionHeads: 3,
-  intermediateSize: 17,
-  maxPositionEmbeddings: 16,
-  typeVocabSize: 3,
-  initializerRange: 0.3,
-  hiddenDropoutProb: 0,
-  attentionProbsDropoutProb: 0,
-};
 const i32 = (shape: readonly number[], value = 0): Tensor => full(shape, value, { dtype: 'i32' });
 
 describe('errors', () => {

@@ -1,21 +1,10 @@
 /** The laws of all models, for BERT. */
 import { crossEntropy } from '@infinigrad/nn';
 import { fromData } from '@infinigrad/tensor';
-import { BertForMaskedLM, BertForPreTraining, type BertCall, type BertOptions } from '@infinigrad/zoo';
+import { BertForMaskedLM, BertForPreTraining, type BertCall } from '@infinigrad/zoo';
 import { describeModel, type CallOptions } from '../models/runner.ts';
+import { tiny } from './support.ts';
 
-const tiny: BertOptions = {
-  vocabSize: 13,
-  hiddenSize: 12,
-  numHiddenLayers: 2,
-  numAttentionHeads: 3,
-  intermediateSize: 17,
-  maxPositionEmbeddings: 16,
-  typeVocabSize: 3,
-  initializerRange: 0.3,
-  hiddenDropoutProb: 0,
-  attentionProbsDropoutProb: 0,
-};
 const dropping = { ...tiny, hiddenDropoutProb: 0.2, attentionProbsDropoutProb: 0.3 };
 
 /** What an encoder has no use for. */

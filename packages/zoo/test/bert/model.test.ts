@@ -16,19 +16,8 @@ import {
 } from '@infinigrad/zoo';
 import { describe, expect, test } from 'vitest';
 import { largestDifference, randomIds } from '../models/runner.ts';
+import { tiny } from './support.ts';
 
-const tiny: BertOptions = {
-  vocabSize: 13,
-  hiddenSize: 12,
-  numHiddenLayers: 2,
-  numAttentionHeads: 3,
-  intermediateSize: 17,
-  maxPositionEmbeddings: 16,
-  typeVocabSize: 3,
-  initializerRange: 0.3,
-  hiddenDropoutProb: 0,
-  attentionProbsDropoutProb: 0,
-};
 const f64 = { dtype: 'f64' } as const;
 const made = (options: BertOptions = {}, seed = 0): BertForPreTraining =>
   new BertForPreTraining({ ...tiny, ...options }, new Key(seed), f64).eval();
