@@ -12,7 +12,7 @@ type Batch = BlankBatch & Scored;
 
 export const glm: Experiment = {
   title: `GLM: blanks in texts of a Markov chain with ${states} states`,
-  recipe: { steps: 1200, batchSize: 64, length: 32, learningRate: 5e-3, evaluationTexts: 512 },
+  recipe: { steps: 1600, batchSize: 64, length: 32, learningRate: 5e-3, evaluationTexts: 512 },
   build({ length }, keys): Task<GlmForBlankInfilling, Batch> {
     const chain = randomChain({ states, sharpness: 2 }, keys.source);
     const model = new GlmForBlankInfilling(
