@@ -39,6 +39,9 @@ function isIdentity(record: ElementwiseRecord, dtype: DType): boolean {
 
 /** Dtypes as digits. */
 const digits: Readonly<Record<DType, number>> = { bool: 0, u8: 1, i32: 2, f16: 3, bf16: 4, f32: 5, f64: 6 };
+/** A number with one more operand behind those that it tells of: its dtype, and whether it is one element for all. */
+const coded = (before: number, dtype: DType, same: boolean): number =>
+  before * 16 + digits[dtype] * 2 + (same ? 1 : 0);
 /** Inputs whose dtypes and accesses a number has digits for. */
 const mostCoded = 6;
 /** Elements of a row that one call of a kernel takes without being parted. */
@@ -61,7 +64,7 @@ function runOneRow(engine: Engine, { op, inputs, output, attrs }: KernelCall, co
     const x = inputs[k]!;
     const size = sizeOf(x.shape);
     if (size !== 1 && (size !== columns || !isContiguous(x))) return false;
-    code = code * 16 + digits[x.dtype] * 2 + (size === 1 ? 1 : 0);
+    code = coded(code, x.dtype, size === 1);
   }
   const kernel = rowKernels.get(engine)?.get(op)?.get(code);
   if (!kernel) return false;
@@ -86,7 +89,7 @@ function keepRowKernel(
 ): void {
   if (inputs.length > mostCoded || accesses.includes('step')) return;
   const code = inputs.reduce(
-    (all, x, k) => all * 16 + digits[x.dtype] * 2 + (accesses[k] === 'same' ? 1 : 0),
+    (all, { dtype }, k) => coded(all, dtype, accesses[k] === 'same'),
     digits[output.dtype],
   );
   let byOp = rowKernels.get(engine);

@@ -1,5 +1,5 @@
 /** What the kernels of one wasm backend share. */
-import { bytesPerElement } from '../../dtype.ts';
+import { bytesPerElement, type DType } from '../../dtype.ts';
 import { recordOf } from '../../ops/table.ts';
 import { contiguousLayout, isContiguous, sizeOf } from '../../shape.ts';
 import type { BufferView } from '../backend.ts';
@@ -134,15 +134,20 @@ export class Engine {
 
   /** Calls `body` with the view, or where its elements do not lie row-major without gaps, with a copy that does. */
   withRowMajor<T>(view: BufferView, body: (view: BufferView) => T): T {
-    if (isContiguous(view)) return body(view);
-    const { shape, dtype } = view;
+    return isContiguous(view) ? body(view) : this.withCopy(view, view.dtype, body);
+  }
+
+  /** Calls `body` with a row-major copy of the view, in a dtype. */
+  withCopy<T>(view: BufferView, dtype: DType, body: (copy: BufferView) => T): T {
+    const { shape } = view;
     const buffer = this.heap.allocate(sizeOf(shape) * bytesPerElement(dtype));
     try {
-      const copy: BufferView = { buffer, dtype, ...contiguousLayout(shape) };
-      const record = recordOf('clone');
+      const output: BufferView = { buffer, dtype, ...contiguousLayout(shape) };
+      const [op, attrs] = dtype === view.dtype ? (['clone', {}] as const) : (['cast', { dtype }] as const);
+      const record = recordOf(op);
       if (record.kind === 'elementwise')
-        runElementwise(this, { op: 'clone', record, inputs: [view], output: copy, attrs: {} }, record);
-      return body(copy);
+        runElementwise(this, { op, record, inputs: [view], output, attrs }, record);
+      return body(output);
     } finally {
       this.heap.release(buffer.home);
     }

@@ -1,16 +1,14 @@
 /** A linear layer: a product with the weights as they lie, and the bias added to what it wrote. */
-import { bytesPerElement, isHalf } from '../../../dtype.ts';
+import { isHalf } from '../../../dtype.ts';
 import { recordOf } from '../../../ops/table.ts';
 import type { ElementwiseRecord } from '../../../ops/record.ts';
-import { contiguousLayout, isContiguous, sizeOf } from '../../../shape.ts';
+import { isContiguous, sizeOf } from '../../../shape.ts';
 import type { BufferView, KernelCall } from '../../backend.ts';
 import { runElementwise } from '../elementwise.ts';
 import type { Engine } from '../engine.ts';
 
 const add = recordOf('add') as ElementwiseRecord;
-const cast = recordOf('cast') as ElementwiseRecord;
 const none = {};
-const toF32 = { dtype: 'f32' };
 
 const turned = ({ buffer, dtype, shape, strides, offset }: BufferView): BufferView => ({
   buffer,
@@ -44,7 +42,7 @@ export function linear(engine: Engine, call: KernelCall): void {
   const right = turned(weight);
   if (!isHalf(weight.dtype)) multiply(right);
   else if (!(rows && engine.gemm.multiplyHalves(rows, right, product)))
-    withWide(engine, weight, (wide) => multiply(turned(wide)));
+    engine.withCopy(weight, 'f32', (wide) => multiply(turned(wide)));
   if (bias)
     runElementwise(
       engine,
@@ -57,19 +55,6 @@ export function linear(engine: Engine, call: KernelCall): void {
       },
       add,
     );
-}
-
-/** Calls `body` with the view in f32. */
-function withWide(engine: Engine, view: BufferView, body: (wide: BufferView) => void): void {
-  const { shape } = view;
-  const buffer = engine.heap.allocate(sizeOf(shape) * bytesPerElement('f32'));
-  try {
-    const wide: BufferView = { buffer, dtype: 'f32', ...contiguousLayout(shape) };
-    runElementwise(engine, { op: 'cast', record: cast, inputs: [view], output: wide, attrs: toF32 }, cast);
-    body(wide);
-  } finally {
-    engine.heap.release(buffer.home);
-  }
 }
 
 function asRow({ buffer, dtype, shape, strides, offset }: BufferView): BufferView {
